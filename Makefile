@@ -1,0 +1,115 @@
+# Everything the project is built, tested and released with. Versions, tags and linker flags live here and nowhere else.
+
+VERSION := 0.1.0
+
+# Prometheus' service discoveries are half of a collector with the prometheus receiver. Kept: those for the places
+# that Breakwater runs in (static and file discovery are not behind tags).
+TAGS    := remove_all_sd,enable_kubernetes_sd,enable_dns_sd,enable_moby_sd
+LDFLAGS := -s -w
+
+# One set of flags for build and test, so that they share one build cache.
+export GOFLAGS     := -trimpath -tags=$(TAGS)
+export CGO_ENABLED := 0
+export GOWORK      := off
+# The toolchain that is installed, never another one fetched behind the operator's back.
+export GOTOOLCHAIN := local
+
+BIN      := bin
+TOOLS    := $(BIN)/tools
+PROFILES := $(wildcard configs/*.yaml)
+GO_PKGS  := ./...
+
+# Limits that `make size` and `make test` hold.
+MAX_BINARY_BYTES := 120000000
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: version
+version: ## Print the version
+	@echo $(VERSION)
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/breakwater
+	go build -ldflags='$(LDFLAGS)' -o $(BIN)/breakwater ./distributions/breakwater
+
+.PHONY: generate
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write the generated files anew: distribution, component metadata, go.mod
+	scripts/generate.sh $(VERSION)
+
+.PHONY: check-generated
+check-generated: generate ## Fail when a generated file is not up to date
+	@git diff --exit-code -- . || { echo "generated files are not up to date: run 'make generate' and commit"; exit 1; }
+	@test -z "$$(git status --porcelain -- components distributions go.mod go.sum)" || \
+		{ git status --short -- components distributions go.mod go.sum; echo "generated files are not committed"; exit 1; }
+
+# One rule for each tool of internal/tools/go.mod, by the last element of its package path.
+$(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
+	@mkdir -p $(TOOLS)
+	cd internal/tools && go build -o $(abspath $@) $$(go list -e -f '{{.ImportPath}}' tool | grep '/$*$$')
+
+##@ Test
+
+.PHONY: test
+test: $(TOOLS)/gotestsum build ## Everything that CI asks: unit, race, profiles, size, extension, integration on real parts
+	scripts/test.sh
+
+.PHONY: test-unit
+test-unit: ## Unit tests of the product module
+	go test $(GO_PKGS)
+
+.PHONY: test-race
+test-race: ## Unit tests of our own packages under the race detector
+	CGO_ENABLED=1 go test -race ./components/... ./internal/... ./cmd/...
+
+.PHONY: test-integration
+test-integration: build ## Integration tests on real Kafka, VictoriaLogs and VictoriaMetrics
+	cd integration && go test -timeout 40m ./...
+
+.PHONY: fuzz
+FUZZTIME ?= 30s
+fuzz: ## Fuzz everything that parses or encodes, FUZZTIME each
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Benchmarks of the components, each beside what it replaces
+	go test -run '^$$' -bench . -benchmem -count 6 ./components/...
+
+.PHONY: validate
+validate: build ## Run `breakwater validate` on every profile
+	@for profile in $(PROFILES); do \
+		echo "validate $$profile"; $(BIN)/breakwater validate --config $$profile || exit 1; \
+	done
+
+.PHONY: size
+size: build ## Fail when the binary is over its limit
+	@bytes=$$(stat -c %s $(BIN)/breakwater); echo "bin/breakwater: $$bytes bytes of at most $(MAX_BINARY_BYTES)"; \
+		test $$bytes -le $(MAX_BINARY_BYTES)
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Lint both modules
+	$(TOOLS)/golangci-lint run ./...
+	cd integration && $(abspath $(TOOLS))/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format all Go code
+	gofmt -w $$(git ls-files '*.go')
+
+##@ Run
+
+.PHONY: demo
+demo: build ## Run the whole pipeline on this machine, no Java needed; DEMO_SECONDS=n ends it
+	cd integration && go run ./cmd/demo
+
+.PHONY: topics
+topics: ## Create and verify the Kafka topics at KAFKA_BROKERS
+	go run ./cmd/breakwater-topics
+
+.PHONY: clean
+clean: ## Remove what the build made, but not the caches
+	rm -rf $(BIN)
