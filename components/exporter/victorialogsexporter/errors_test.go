@@ -1,0 +1,77 @@
+package victorialogsexporter
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+)
+
+func TestClassify(t *testing.T) {
+	tests := []struct {
+		status int
+		body   string
+		want   outcome
+	}{
+		{status: 200, want: outcomeDelivered},
+		{status: 204, want: outcomeDelivered},
+		{status: 201, want: outcomeRetry},
+		{status: 301, want: outcomeRetry},
+		{status: 307, want: outcomeRetry},
+		{status: 400, body: "cannot parse JSON", want: outcomePermanent},
+		{status: 400, body: "requests to /insert/* are disabled with -insert.disable command-line flag", want: outcomeRetry},
+		{status: 401, want: outcomeRetry},
+		{status: 403, want: outcomeRetry},
+		{status: 404, want: outcomeRetry},
+		{status: 405, want: outcomeRetry},
+		{status: 408, want: outcomeRetry},
+		{status: 411, want: outcomePermanent},
+		{status: 413, want: outcomePermanent},
+		{status: 415, want: outcomePermanent},
+		{status: 429, want: outcomeThrottled},
+		{status: 431, want: outcomePermanent},
+		{status: 500, want: outcomeRetry},
+		{status: 502, want: outcomeRetry},
+		{status: 503, want: outcomeThrottled},
+		{status: 504, want: outcomeRetry},
+		{status: 529, want: outcomeRetry},
+	}
+	for _, test := range tests {
+		t.Run(http.StatusText(test.status), func(t *testing.T) {
+			got := classify(test.status, test.body)
+			assert.Equal(t, test.want, got)
+			response := &http.Response{Status: http.StatusText(test.status), Header: http.Header{}}
+			err := responseError(got, "http://127.0.0.1", response, test.body)
+			assert.Equal(t, test.want == outcomePermanent, consumererror.IsPermanent(err))
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                              0,
+		"7":                             7 * time.Second,
+		"0":                             0,
+		"-5":                            0,
+		"soon":                          0,
+		"99999999999999999999":          0,
+		"86400":                         maxRetryAfter,
+		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute,
+		"Fri, 02 Jan 2026 03:03:05 GMT": 0,
+	} {
+		assert.Equal(t, want, retryAfter(value, now), "%q", value)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	assert.Equal(t, "no body", describe(" \n"))
+	assert.Equal(t, "a b", describe("a\n  b\n"))
+	got := describe(`cannot parse JSON: unexpected end; line contents: "{\"password\":\"hunter2\"}"`)
+	assert.NotContains(t, got, "hunter2")
+	assert.Contains(t, got, "cannot parse JSON")
+	assert.LessOrEqual(t, len(describe(strings.Repeat("é", 1000))), maxDescription+2*len("…"))
+}
