@@ -1,0 +1,59 @@
+// Command prepare provides the real parts of the integration tests: it builds
+// VictoriaLogs and VictoriaMetrics and resolves Apache Kafka, into .cache/ of the
+// repository. What is there and up to date is left alone. Without flags it does
+// both.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/breakwater-otel/breakwater/integration/prepare"
+)
+
+func main() {
+	backends := flag.Bool("backends", false, "build VictoriaLogs and VictoriaMetrics")
+	kafka := flag.Bool("kafka", false, "resolve Apache Kafka (needs Java 17 and Maven)")
+	flag.Parse()
+	if !*backends && !*kafka {
+		*backends, *kafka = true, true
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *backends, *kafka); err != nil {
+		fmt.Fprintln(os.Stderr, "prepare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, backends, kafka bool) error {
+	root, err := prepare.Root()
+	if err != nil {
+		return err
+	}
+	p := &prepare.Preparer{
+		Root:     root,
+		Progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
+	}
+	var errs []error
+	if backends {
+		b, err := p.Backends(ctx)
+		if err == nil {
+			fmt.Printf("VictoriaLogs: %s\nVictoriaMetrics: %s\n", b.VictoriaLogs, b.VictoriaMetrics)
+		}
+		errs = append(errs, err)
+	}
+	if kafka {
+		k, err := p.Kafka(ctx)
+		if err == nil {
+			fmt.Printf("Apache Kafka %s: %s, run by %s\n", k.Version, k.Dir, k.Java)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,44 @@
+package harness
+
+import (
+	"os"
+	"testing"
+
+	"github.com/breakwater-otel/breakwater/integration/prepare"
+)
+
+// RequireBackends returns the cached binaries of the backends. It builds those
+// that are missing or out of date, and fails the test when that fails.
+func RequireBackends(tb testing.TB) prepare.Backends {
+	tb.Helper()
+	backends, err := preparer(tb).Backends(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return backends
+}
+
+// RequireKafka returns the cached Apache Kafka and fetches it if need be, Java
+// and Maven included where it may install them. When it cannot, the test fails
+// with what to install: a suite without its real Kafka must not look green. Only
+// SKIP_KAFKA=1 skips the test, and says so.
+func RequireKafka(tb testing.TB) prepare.Kafka {
+	tb.Helper()
+	if os.Getenv("SKIP_KAFKA") == "1" {
+		tb.Skip("SKIPPED by SKIP_KAFKA=1: nothing was tested against real Kafka")
+	}
+	kafka, err := preparer(tb).Kafka(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return kafka
+}
+
+func preparer(tb testing.TB) *prepare.Preparer {
+	tb.Helper()
+	root, err := Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &prepare.Preparer{Root: root, Progress: tb.Logf}
+}
