@@ -168,14 +168,19 @@ func testBackendOutage(t *testing.T, kafka *harness.Kafka) {
 	t.Logf("%d data points", p.requirePoints(t))
 }
 
-// testKafkaOutage stops all brokers while lines are written, and stops and starts the agent in the outage.
+// testKafkaOutage stops all brokers while lines are written, and kills the agent in the outage.
 func testKafkaOutage(t *testing.T, kafka *harness.Kafka) {
 	writer := startWriter(t, harness.LogWriterOptions{Files: 2, Rate: 1000, Payload: payload})
 	p := startPipeline(t, kafka, writer.Glob())
 	require.NoError(t, writer.Start())
 	waitWritten(t, writer, 3000)
 	require.NoError(t, kafka.Stop(t.Context()))
-	waitWritten(t, writer, writer.Written()+int64(outage.Seconds()*1000))
+	down := writer.Written()
+	waitWritten(t, writer, down+5000)
+	// The disk queue is all that holds these lines now.
+	require.NoError(t, p.agent.Kill())
+	require.NoError(t, p.agent.Start(t.Context()))
+	waitWritten(t, writer, down+int64(outage.Seconds()*1000))
 	require.NoError(t, kafka.Start(t.Context()))
 	waitWritten(t, writer, writer.Written()+3000)
 	require.NoError(t, writer.Stop())

@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/breakwater-otel/breakwater/integration/harness"
+)
+
+func root(t *testing.T) string {
+	dir, err := harness.Root()
+	require.NoError(t, err)
+	return dir
+}
+
+// TestProfilesAreValid holds that every shipped configuration passes `breakwater validate` with nothing set but a
+// directory that exists.
+func TestProfilesAreValid(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root(t), "configs", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: []string{file}})
+			assert.NoError(t, b.Validate(t.Context()))
+		})
+	}
+}
+
+// TestContractDefaults holds that the profiles read every variable of the contract, with its default.
+func TestContractDefaults(t *testing.T) {
+	contract := map[string][]string{
+		"agent.yaml": {
+			"${env:KAFKA_BROKERS:-127.0.0.1:9092}",
+			"${env:KAFKA_LOGS_TOPIC:-otel-logs-v1}",
+			"${env:KAFKA_METRICS_TOPIC:-otel-metrics-v1}",
+			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/agent}",
+			"${env:BREAKWATER_QUEUE_BYTES:-10000000000}",
+			"${env:LOG_INCLUDE:-/var/log/*.log,/var/log/**/*.log}",
+			"${env:OTLP_GRPC_ENDPOINT:-127.0.0.1:4317}",
+			"${env:OTLP_HTTP_ENDPOINT:-127.0.0.1:4318}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13133}",
+			"${env:METRICS_PORT:-8888}",
+			"key: SITE_NAME", "key: DEPLOY_ENV", "key: HOST_NAME", "key: SERVICE_NAME", "key: SERVICE_NAMESPACE",
+		},
+		"consumer.yaml": {
+			"${env:KAFKA_BROKERS:-127.0.0.1:9092}",
+			"${env:KAFKA_LOGS_TOPIC:-otel-logs-v1}",
+			"${env:KAFKA_METRICS_TOPIC:-otel-metrics-v1}",
+			"${env:KAFKA_GROUP_ID:-breakwater-consumer}",
+			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
+			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
+			"${env:METRICS_PORT:-8889}",
+		},
+		"standalone.yaml": {
+			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
+			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/standalone}",
+			"${env:BREAKWATER_QUEUE_BYTES:-10000000000}",
+		},
+	}
+	for file, settings := range contract {
+		text, err := os.ReadFile(filepath.Join(root(t), "configs", file))
+		require.NoError(t, err)
+		for _, setting := range settings {
+			assert.Contains(t, string(text), setting, file)
+		}
+	}
+}
+
+// TestWrongConfiguration holds that a mistake ends the start with one line that names the setting.
+func TestWrongConfiguration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	tests := map[string]struct {
+		config   string
+		old, new string // replaced in the configuration
+		env      map[string]string
+		want     []string
+	}{
+		"unknown label source": {
+			config: "agent.yaml", old: "source: env, key: SITE_NAME", new: "source: environment, key: SITE_NAME",
+			want: []string{"processors::label_preserve", "labels[0] (site_name)", "unknown source `environment`"},
+		},
+		"empty endpoint": {
+			config: "consumer.yaml", env: map[string]string{"VICTORIALOGS_ENDPOINT": ""},
+			want: []string{"exporters::victorialogs", "`endpoint` must not be empty"},
+		},
+		"no stream fields": {
+			config: "consumer.yaml",
+			old:    "stream_fields: [stream, service_name, service_namespace, host_name, env, site_name]", new: "stream_fields: []",
+			want: []string{"exporters::victorialogs", "`stream_fields` must not be empty"},
+		},
+		"storage below a file": {
+			config: "agent.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": file + "/storage"},
+			want: []string{"file_storage", file + "/storage", "not a directory"},
+		},
+		"storage that cannot be made": {
+			config: "agent.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": "/proc/breakwater"},
+			want: []string{"file_storage", "/proc/breakwater", "directory"},
+		},
+		"queue size that is no number": {
+			config: "agent.yaml", env: map[string]string{"BREAKWATER_QUEUE_BYTES": "lots"},
+			want: []string{"kafka", "sending_queue", "queue_size"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(root(t), "configs", test.config))
+			require.NoError(t, err)
+			require.Contains(t, string(text), test.old)
+			config := filepath.Join(t.TempDir(), test.config)
+			require.NoError(t, os.WriteFile(config, []byte(strings.Replace(string(text), test.old, test.new, 1)), 0o600))
+
+			b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: []string{config}, Env: test.env})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			result, err := b.Run(ctx, "--config", config)
+			require.NoError(t, err)
+			assert.Equal(t, 1, result.ExitCode)
+			_, message, found := strings.Cut(result.Output, "Error: ")
+			require.True(t, found, result.Output)
+			for _, want := range test.want {
+				assert.Contains(t, message, want)
+			}
+			assert.NotContains(t, result.Output, "goroutine ", "no stack trace")
+			assert.NotContains(t, result.Output, ".go:1\n")
+		})
+	}
+}
+
+// TestKafkaUnreachableAtStart holds that both profiles start, say what they wait for, and go on trying.
+func TestKafkaUnreachableAtStart(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	for profile, say := range map[string]string{
+		"agent":    "unable to open connection to broker",
+		"consumer": "unable to open connection to broker",
+	} {
+		t.Run(profile, func(t *testing.T) {
+			b := harness.StartBreakwater(t, harness.BreakwaterOptions{
+				Name:    profile,
+				Configs: []string{"configs/" + profile + ".yaml"},
+				Env:     map[string]string{"KAFKA_BROKERS": nobody, "LOG_INCLUDE": filepath.Join(t.TempDir(), "*.log")},
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			require.NoError(t, b.WaitLog(ctx, say))
+			require.NoError(t, b.WaitLog(ctx, nobody))
+			assert.True(t, b.Running())
+			assert.NotContains(t, b.Log(), "goroutine ")
+			assert.NotContains(t, b.Log(), "\n\t/", "no stack trace")
+		})
+	}
+}
