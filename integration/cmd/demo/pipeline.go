@@ -166,8 +166,7 @@ func machineLogs(dir string) []string {
 		if info, err := entry.Info(); err != nil || info.Size() == 0 || info.Size() > maxMachineLogBytes {
 			return nil //nolint:nilerr // the same
 		}
-		if file, err := os.Open(path); err == nil {
-			file.Close()
+		if file, err := os.Open(path); err == nil && file.Close() == nil {
 			found = append(found, path)
 		}
 		return nil

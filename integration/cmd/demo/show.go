@@ -155,7 +155,7 @@ func (s state) missing() error {
 func (s state) show() {
 	say("")
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(what string, value any, note string) { fmt.Fprintf(w, "  %s\t%v\t%s\n", what, value, note) }
+	row := func(what string, value any, note string) { _, _ = fmt.Fprintf(w, "  %s\t%v\t%s\n", what, value, note) }
 	row("lines written", s.written, "by the demo")
 	row("records read", s.read, "by the agent, log files of this machine included")
 	row("records in Kafka", s.recordsInKafka, logsTopic)
@@ -171,6 +171,6 @@ func (s state) show() {
 		}
 		row("  one of them", s.example["__name__"], "{"+strings.Join(pairs, ",")+"}")
 	}
-	w.Flush()
+	_ = w.Flush()
 	say("")
 }

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything that CI asks of the tests, from a clean checkout, with one summary at the end. Run by `make test`, which
+# has built bin/breakwater. SKIP_KAFKA=1 leaves out what needs Apache Kafka (Java 17, Maven); the summary says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+gotestsum=$PWD/bin/tools/gotestsum
+results=$PWD/test-results
+rm -rf "$results"
+mkdir -p "$results"
+
+step() { printf '\n==> %s\n' "$*"; }
+
+# run NAME ARGUMENTS…: one `go test`, whose results go into the summary.
+run() {
+	local name=$1
+	shift
+	"$gotestsum" --format pkgname --hide-summary=skipped --jsonfile "$results/$name.json" -- "$@"
+}
+
+step "profiles and size"
+make --no-print-directory validate size
+
+step "real parts: VictoriaLogs, VictoriaMetrics, Apache Kafka"
+# Before the tests, so that what is missing is said first and not after ten minutes.
+if [ "${SKIP_KAFKA:-}" = 1 ]; then
+	(cd integration && go run ./cmd/prepare -backends)
+else
+	(cd integration && go run ./cmd/prepare)
+fi
+
+step "unit tests under the race detector"
+CGO_ENABLED=1 run unit -race -timeout 15m ./components/... ./internal/... ./cmd/...
+
+step "the distribution"
+run distribution -timeout 15m ./distributions/...
+
+step "extending"
+scripts/test-extending.sh
+
+step "integration tests"
+(cd integration && run integration -timeout 40m ./...)
+
+step "summary"
+if [ "${SKIP_KAFKA:-}" = 1 ]; then
+	echo "SKIPPED by SKIP_KAFKA=1: nothing was tested against Apache Kafka"
+fi
+"$gotestsum" --format standard-quiet --raw-command -- cat "$results"/unit.json "$results"/distribution.json "$results"/integration.json
