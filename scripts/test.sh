@@ -29,6 +29,13 @@ else
 fi
 
 step "unit tests under the race detector"
+if ! command -v "$(go env CC)" >/dev/null; then
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "the race detector needs a C compiler; on Debian: apt-get install gcc libc6-dev" >&2
+		exit 1
+	fi
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev
+fi
 CGO_ENABLED=1 run unit -race -timeout 15m ./components/... ./internal/... ./cmd/...
 
 step "the distribution"

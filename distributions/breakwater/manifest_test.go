@@ -25,6 +25,7 @@ type manifest struct {
 	Exporters  []entry `yaml:"exporters"`
 	Connectors []entry `yaml:"connectors"`
 	Extensions []entry `yaml:"extensions"`
+	Converters []entry `yaml:"converters"`
 	Providers  []entry `yaml:"providers"`
 
 	Replaces []string `yaml:"replaces"`
@@ -122,7 +123,7 @@ func TestManifestAndGoModAgree(t *testing.T) {
 	for _, r := range file.Require {
 		required[r.Mod.Path] = r.Mod.Version
 	}
-	all := append(slices.Concat(m.Receivers, m.Processors, m.Exporters, m.Connectors, m.Extensions), m.Providers...)
+	all := append(slices.Concat(m.Receivers, m.Processors, m.Exporters, m.Connectors, m.Extensions, m.Converters), m.Providers...)
 	for _, e := range all {
 		path, version := e.module()
 		if path == file.Module.Mod.Path {
@@ -141,8 +142,10 @@ func TestManifestAndGoModAgree(t *testing.T) {
 // TestEveryComponentOfOursIsInTheManifest holds components/ and the manifest together.
 func TestEveryComponentOfOursIsInTheManifest(t *testing.T) {
 	m, module := readManifest(t), readGoMod(t).Module.Mod.Path
-	for kind, entries := range m.kinds() {
-		dirs, err := filepath.Glob(filepath.Join(root, "components", strings.TrimSuffix(kind, "s"), "*", "factory.go"))
+	kinds := m.kinds()
+	kinds["converters"] = m.Converters
+	for kind, entries := range kinds {
+		dirs, err := filepath.Glob(filepath.Join(root, "components", strings.TrimSuffix(kind, "s"), "*", "README.md"))
 		require.NoError(t, err)
 		var want, got []string
 		for _, dir := range dirs {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,11 +104,11 @@ func TestWrongConfiguration(t *testing.T) {
 		},
 		"storage below a file": {
 			config: "agent.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": file + "/storage"},
-			want: []string{"file_storage", file + "/storage", "not a directory"},
+			want: []string{"`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR)", file + "/storage", "not a directory"},
 		},
-		"storage that cannot be made": {
-			config: "agent.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": "/proc/breakwater"},
-			want: []string{"file_storage", "/proc/breakwater", "directory"},
+		"no storage": {
+			config: "standalone.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": ""},
+			want: []string{"`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR)", "must not be empty"},
 		},
 		"queue size that is no number": {
 			config: "agent.yaml", env: map[string]string{"BREAKWATER_QUEUE_BYTES": "lots"},
@@ -136,6 +138,47 @@ func TestWrongConfiguration(t *testing.T) {
 			assert.NotContains(t, result.Output, ".go:1\n")
 		})
 	}
+}
+
+// TestStorageIsNotWritable runs as a user who may not write there, which root can only be shown by giving it up.
+func TestStorageIsNotWritable(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o555))
+	b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{
+		Env: map[string]string{"BREAKWATER_STORAGE_DIR": dir + "/storage"},
+	})
+	binary, err := harness.BinaryPath()
+	require.NoError(t, err)
+	command := exec.CommandContext(t.Context(), binary, "--config", filepath.Join(root(t), "configs", "agent.yaml"))
+	command.Env = []string{"BREAKWATER_STORAGE_DIR=" + b.StorageDir()}
+	if os.Getuid() == 0 {
+		// The directories on the way are those of root alone.
+		for at := dir; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
+			require.NoError(t, os.Chmod(at, 0o555))
+		}
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		command.Path = copyToPublic(t, binary)
+		config := copyToPublic(t, filepath.Join(root(t), "configs", "agent.yaml"))
+		command.Args = []string{"breakwater", "--config", config}
+		command.Dir = "/"
+	}
+	output, err := command.CombinedOutput()
+	require.Error(t, err, string(output))
+	assert.Contains(t, string(output), "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR): cannot use "+dir+"/storage: "+dir+" is not writable by this user")
+	assert.NotContains(t, string(output), "goroutine ")
+}
+
+// copyToPublic makes a copy that every user can read and run.
+func copyToPublic(t *testing.T, path string) string {
+	dir, err := os.MkdirTemp("", "breakwater-public-") //nolint:usetesting // t.TempDir is below a directory of this user alone
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	name := filepath.Join(dir, filepath.Base(path))
+	require.NoError(t, os.WriteFile(name, content, 0o755))
+	return name
 }
 
 // TestKafkaUnreachableAtStart holds that both profiles start, say what they wait for, and go on trying.
