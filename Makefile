@@ -8,7 +8,7 @@ TAGS    := remove_all_sd,enable_kubernetes_sd,enable_dns_sd,enable_moby_sd
 LDFLAGS := -s -w
 
 # One set of flags for build and test, so that they share one build cache.
-export GOFLAGS     := -trimpath -tags=$(TAGS)
+export GOFLAGS     := -trimpath -buildvcs=false -tags=$(TAGS)
 export CGO_ENABLED := 0
 export GOWORK      := off
 # The toolchain that is installed, never another one fetched behind the operator's back.
@@ -36,7 +36,7 @@ version: ## Print the version
 
 .PHONY: build
 build: ## Build bin/breakwater
-	go build -ldflags='$(LDFLAGS)' -o $(BIN)/breakwater ./distributions/breakwater
+	go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)' -o $(BIN)/breakwater ./distributions/breakwater
 
 .PHONY: generate
 generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write the generated files anew: distribution, component metadata, go.mod
@@ -103,8 +103,9 @@ fmt: ## Format all Go code
 ##@ Run
 
 .PHONY: demo
-demo: build ## Run the whole pipeline on this machine, no Java needed; DEMO_SECONDS=n ends it
-	cd integration && go run ./cmd/demo
+demo: ## Run the whole pipeline on this machine, no Java needed; DEMO_SECONDS=n ends it
+	@scripts/build-with-progress.sh
+	@cd integration && go run ./cmd/demo
 
 .PHONY: topics
 topics: ## Create and verify the Kafka topics at KAFKA_BROKERS

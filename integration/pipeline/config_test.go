@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/breakwater-otel/breakwater/integration/harness"
 )
@@ -77,6 +78,31 @@ func TestContractDefaults(t *testing.T) {
 			assert.Contains(t, string(text), setting, file)
 		}
 	}
+}
+
+// TestStandaloneIsAgentWithoutKafka holds that the two profiles have the same sources, labels and storage.
+func TestStandaloneIsAgentWithoutKafka(t *testing.T) {
+	read := func(name string) map[string]map[string]any {
+		text, err := os.ReadFile(filepath.Join(root(t), "configs", name))
+		require.NoError(t, err)
+		// The default directory is the one difference.
+		text = []byte(strings.ReplaceAll(string(text), "/var/lib/breakwater/standalone", "/var/lib/breakwater/agent"))
+		var config map[string]map[string]any
+		require.NoError(t, yaml.Unmarshal(text, &config))
+		return config
+	}
+	agent, standalone := read("agent.yaml"), read("standalone.yaml")
+	delete(standalone["receivers"], "otlp/spool")
+	for _, section := range []string{"receivers", "processors", "extensions"} {
+		assert.NotEmpty(t, agent[section])
+		assert.Equal(t, agent[section], standalone[section], section)
+	}
+	queue := func(config map[string]map[string]any, exporter string) any {
+		return config["exporters"][exporter].(map[string]any)["sending_queue"]
+	}
+	assert.NotNil(t, queue(agent, "kafka"))
+	assert.Equal(t, queue(agent, "kafka"), queue(standalone, "victorialogs"))
+	assert.Equal(t, queue(agent, "kafka"), queue(standalone, "otlp_grpc/spool"))
 }
 
 // TestWrongConfiguration holds that a mistake ends the start with one line that names the setting.
