@@ -7,7 +7,10 @@ import (
 )
 
 func (lp *labelPreserve) processLogs(ctx context.Context, logs plog.Logs) (plog.Logs, error) {
-	p := lp.begin()
+	p, err := lp.begin(ctx)
+	if err != nil {
+		return logs, err
+	}
 	defer lp.end(ctx, p)
 	resources := logs.ResourceLogs()
 	// A split appends to resources; what it appends is finished and not visited.

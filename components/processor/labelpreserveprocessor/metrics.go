@@ -7,7 +7,10 @@ import (
 )
 
 func (lp *labelPreserve) processMetrics(ctx context.Context, metrics pmetric.Metrics) (pmetric.Metrics, error) {
-	p := lp.begin()
+	p, err := lp.begin(ctx)
+	if err != nil {
+		return metrics, err
+	}
 	defer lp.end(ctx, p)
 	resources := metrics.ResourceMetrics()
 	// A split appends to resources; what it appends is finished and not visited.

@@ -64,8 +64,14 @@ func (lp *labelPreserve) start(context.Context, component.Host) error {
 	return lp.labels.readConstants(os.Getenv, lp.hostName)
 }
 
-func (lp *labelPreserve) begin() *pass {
-	return lp.passes.Get().(*pass)
+// begin returns the pass for a batch, or the error of a context that has ended: a batch that its caller has given up
+// must not be taken on. Some exporters (prometheusremotewrite v0.152.0) answer such a context with success, and the
+// receiver would commit what was never sent.
+func (lp *labelPreserve) begin(ctx context.Context) (*pass, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return lp.passes.Get().(*pass), nil
 }
 
 // end adds what the pass counted to the counters and gives the pass back.

@@ -379,6 +379,23 @@ func TestSignals(t *testing.T) {
 
 // A fan-out gives a consumer that mutates its own copy. Neither the original nor what
 // another consumer of it reads changes.
+// A batch whose context has ended comes back as it was, with the error of the context.
+func TestEndedContext(t *testing.T) {
+	lp := startedProcessor(t, &Config{Labels: []LabelConfig{{Name: "site_name"}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+
+	logs := plog.NewLogs()
+	logs.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("site.name", "s")
+	_, err := lp.processLogs(ctx, logs)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, map[string]any{"site.name": "s"}, logs.ResourceLogs().At(0).Resource().Attributes().AsRaw())
+	_, err = lp.processMetrics(ctx, pmetric.NewMetrics())
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = lp.processTraces(ctx, ptrace.NewTraces())
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestSharedDataIsNotTouched(t *testing.T) {
 	lp := startedProcessor(t, loadConfig(t, "label_preserve/consumer"))
 	shared := logsOf(attrs{"service.name": "api"}, attrs{}, attrs{"service.name": "db"})

@@ -7,7 +7,10 @@ import (
 )
 
 func (lp *labelPreserve) processTraces(ctx context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
-	p := lp.begin()
+	p, err := lp.begin(ctx)
+	if err != nil {
+		return traces, err
+	}
 	defer lp.end(ctx, p)
 	resources := traces.ResourceSpans()
 	// A split appends to resources; what it appends is finished and not visited.
