@@ -77,7 +77,7 @@ fuzz: ## Fuzz everything that parses or encodes, FUZZTIME each
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Benchmarks of the components, each beside what it replaces
+bench: ## Benchmarks of the components
 	go test -run '^$$' -bench . -benchmem -count 6 ./components/...
 
 .PHONY: validate
