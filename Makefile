@@ -69,7 +69,7 @@ test-race: ## Unit tests of our own packages under the race detector
 
 .PHONY: test-integration
 test-integration: build ## Integration tests on real Kafka, VictoriaLogs and VictoriaMetrics
-	cd integration && go test -timeout 40m ./...
+	cd integration && go test -count=1 -timeout 40m ./...
 
 .PHONY: fuzz
 FUZZTIME ?= 30s

@@ -33,7 +33,7 @@ modules_of_manifest() {
 		/^ +(- )?gomod:/ { sub(/^.*gomod: */, ""); print kind, $1, $2 }' "$1" | sort
 }
 modules_of_binary() {
-	"$1" components | awk '/^[a-z]+:/ { kind = $1 } /^ +module:/ { print kind, $2, $3 }' | sort
+	"$1" components | awk '/^[a-z]+:/ { kind = $1 } /^ +(- )?module:/ { sub(/^.*module: */, ""); print kind, $1, $2 }' | sort
 }
 
 expect_same_modules() {

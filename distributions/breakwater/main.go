@@ -6,7 +6,7 @@ package main
 import (
 	"os"
 
-	storagecheckconverter "github.com/breakwater-otel/breakwater/components/converter/storagecheckconverter"
+	preflightconverter "github.com/breakwater-otel/breakwater/components/converter/preflightconverter"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	envprovider "go.opentelemetry.io/collector/confmap/provider/envprovider"
@@ -33,7 +33,7 @@ func main() {
 					yamlprovider.NewFactory(),
 				},
 				ConverterFactories: []confmap.ConverterFactory{
-					storagecheckconverter.NewFactory(),
+					preflightconverter.NewFactory(),
 				},
 			},
 		},

@@ -162,8 +162,15 @@ func TestEveryComponentOfOursIsInTheManifest(t *testing.T) {
 	}
 }
 
-// TestProviders holds that no configuration comes over the network.
+// TestProviders holds that no configuration comes over the network, and that main.go is of this manifest.
 func TestProviders(t *testing.T) {
+	main, err := os.ReadFile("main.go")
+	require.NoError(t, err)
+	m := readManifest(t)
+	for _, path := range slices.Concat(imports(m.Providers), imports(m.Converters)) {
+		assert.Contains(t, string(main), `"`+path+`"`, "run `make generate`")
+	}
+	assert.Equal(t, len(m.Providers), strings.Count(string(main), "/confmap/provider/")/2, "an import and a module of each")
 	assert.Equal(t, []string{
 		"go.opentelemetry.io/collector/confmap/provider/envprovider",
 		"go.opentelemetry.io/collector/confmap/provider/fileprovider",

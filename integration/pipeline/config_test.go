@@ -123,6 +123,10 @@ func TestWrongConfiguration(t *testing.T) {
 			config: "consumer.yaml", env: map[string]string{"VICTORIALOGS_ENDPOINT": ""},
 			want: []string{"exporters::victorialogs", "`endpoint` must not be empty"},
 		},
+		"empty metrics endpoint": {
+			config: "consumer.yaml", env: map[string]string{"VICTORIAMETRICS_ENDPOINT": ""},
+			want: []string{"`exporters::prometheusremotewrite::endpoint` (VICTORIAMETRICS_ENDPOINT"},
+		},
 		"no stream fields": {
 			config: "consumer.yaml",
 			old:    "stream_fields: [stream, service_name, service_namespace, host_name, env, site_name]", new: "stream_fields: []",
@@ -130,11 +134,11 @@ func TestWrongConfiguration(t *testing.T) {
 		},
 		"storage below a file": {
 			config: "agent.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": file + "/storage"},
-			want: []string{"`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR)", file + "/storage", "not a directory"},
+			want: []string{"`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR", file + "/storage", "not a directory"},
 		},
 		"no storage": {
 			config: "standalone.yaml", env: map[string]string{"BREAKWATER_STORAGE_DIR": ""},
-			want: []string{"`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR)", "must not be empty"},
+			want: []string{"`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR", "must not be empty"},
 		},
 		"queue size that is no number": {
 			config: "agent.yaml", env: map[string]string{"BREAKWATER_QUEUE_BYTES": "lots"},
@@ -190,7 +194,7 @@ func TestStorageIsNotWritable(t *testing.T) {
 	}
 	output, err := command.CombinedOutput()
 	require.Error(t, err, string(output))
-	assert.Contains(t, string(output), "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR): cannot use "+dir+"/storage: "+dir+" is not writable by this user")
+	assert.Contains(t, string(output), "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR in the shipped profiles): cannot use "+dir+"/storage: "+dir+" is not writable by this user")
 	assert.NotContains(t, string(output), "goroutine ")
 }
 

@@ -76,7 +76,7 @@ func testDeliver(t *testing.T, kafka *harness.Kafka) {
 		}
 		assert.LessOrEqual(t, len(s), 40, "VictoriaMetrics drops a series of more labels: %v", s)
 	}
-	t.Logf("%d series, %d data points", len(series), p.requirePoints(t))
+	t.Logf("%d series, %d data points", len(series), p.requirePoints(t, 0))
 }
 
 // testBytes compares lines byte for byte, those included that are not UTF-8, and one that no line of the JSON stream
@@ -137,9 +137,11 @@ func testRestart(t *testing.T, kafka *harness.Kafka) {
 	writer := startWriter(t, harness.LogWriterOptions{Files: 2, Rate: 2000, Payload: payload})
 	p := startPipeline(t, kafka, writer.Glob())
 	require.NoError(t, writer.Start())
+	scraped := 0
 	for _, part := range []*harness.Breakwater{p.consumer, p.agent} {
 		written := writer.Written()
 		waitWritten(t, writer, written+5000)
+		scraped = scrapedPoints(t, p.agent)
 		require.NoError(t, part.Stop(t.Context()), part.Name())
 		waitWritten(t, writer, writer.Written()+5000)
 		require.NoError(t, part.Start(t.Context()), part.Name())
@@ -147,7 +149,7 @@ func testRestart(t *testing.T, kafka *harness.Kafka) {
 	waitWritten(t, writer, writer.Written()+5000)
 	require.NoError(t, writer.Stop())
 	requireAll(t, p.logs, writer)
-	p.requirePoints(t)
+	p.requirePoints(t, scraped)
 }
 
 // testBackendOutage stops both backends for longer than any default timeout.
@@ -165,7 +167,7 @@ func testBackendOutage(t *testing.T, kafka *harness.Kafka) {
 	require.NoError(t, writer.Stop())
 	requireAll(t, p.logs, writer)
 	requireLogsNotDropped(t, p.logs)
-	t.Logf("%d data points", p.requirePoints(t))
+	t.Logf("%d data points", p.requirePoints(t, 0))
 }
 
 // testKafkaOutage stops all brokers while lines are written, and kills the agent in the outage.
@@ -178,6 +180,7 @@ func testKafkaOutage(t *testing.T, kafka *harness.Kafka) {
 	down := writer.Written()
 	waitWritten(t, writer, down+5000)
 	// The disk queue is all that holds these lines now.
+	scraped := scrapedPoints(t, p.agent)
 	require.NoError(t, p.agent.Kill())
 	require.NoError(t, p.agent.Start(t.Context()))
 	waitWritten(t, writer, down+int64(outage.Seconds()*1000))
@@ -185,7 +188,7 @@ func testKafkaOutage(t *testing.T, kafka *harness.Kafka) {
 	waitWritten(t, writer, writer.Written()+3000)
 	require.NoError(t, writer.Stop())
 	requireAll(t, p.logs, writer)
-	p.requirePoints(t)
+	p.requirePoints(t, scraped)
 }
 
 // waitWritten waits until the writer, which writes at a rate, has written that many lines: the clock of these tests.

@@ -168,13 +168,23 @@ func requireLogsNotDropped(t *testing.T, logs *harness.VictoriaLogs) {
 	assert.Zero(t, own.Sum("vl_http_errors_total", "path", "/insert/jsonline"))
 }
 
+// scrapedPoints is how many data points of this host the process has scraped since its start.
+func scrapedPoints(t *testing.T, b *harness.Breakwater) int {
+	own, err := b.Metrics(t.Context())
+	require.NoError(t, err)
+	return int(own.Sum("otelcol_receiver_accepted_metric_points", "receiver", "host_metrics"))
+}
+
 // requirePoints waits until every host metric data point in Kafka is a sample in VictoriaMetrics, and returns how many
-// there are. It stops the agent first, so that there is a last one.
-func (p *pipeline) requirePoints(t *testing.T) int64 {
+// there are. It stops the agent first, so that there is a last one. None that the agent has scraped since its last
+// start, nor of those in earlier, is missing in Kafka.
+func (p *pipeline) requirePoints(t *testing.T, earlier int) int64 {
+	scraped := scrapedPoints(t, p.agent)
+	require.NotZero(t, scraped)
 	require.NoError(t, p.agent.Stop(t.Context()))
 	points, err := p.client.CountDataPoints(t.Context(), p.metricsTopic)
 	require.NoError(t, err)
-	require.NotZero(t, points)
+	require.GreaterOrEqual(t, points, int64(earlier+scraped))
 
 	ctx, cancel := context.WithTimeout(t.Context(), arriveTimeout)
 	defer cancel()

@@ -192,9 +192,19 @@ func TestExporterAtTheLimits(t *testing.T) {
 	for _, bytes := range []int{127, 128, 129, 4000} {
 		add(fmt.Sprintf("a name of %d bytes", bytes), strings.Repeat("n", bytes))
 	}
+	// 64 KiB a stream, which loses the row from every query, and 300 levels of nested arrays.
+	add("a long stream value")
+	last := all.ResourceLogs().At(all.ResourceLogs().Len() - 1).ScopeLogs().At(0).LogRecords().At(0).Attributes()
+	last.PutStr("site_name", strings.Repeat("s", 70_000))
+	deep := last.PutEmpty("deep")
+	for range 1000 {
+		deep = deep.SetEmptySlice().AppendEmpty()
+	}
 	require.Equal(t, http.StatusOK, e.send(t, all))
 
 	rows := e.rows(t, `{service_name="limits"}`, len(messages))
+	assert.Equal(t, strings.Repeat("[", 1000)+"null"+strings.Repeat("]", 1000), rows[len(rows)-1]["deep"])
+	assert.JSONEq(t, `{"site_name":"`+strings.Repeat("s", 70_000)+`"}`, rows[len(rows)-1]["overflow_fields"])
 	for i, row := range rows {
 		// Not Equal on messages of megabytes: the difference would fill the screen.
 		assert.True(t, messages[i] == row["_msg"], "message %d of %d bytes", i, len(messages[i]))
@@ -212,6 +222,7 @@ func TestExporterAtTheLimits(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 4, own.Sum("otelcol_exporter_victorialogs_otlp_records"))
 	assert.EqualValues(t, 2, own.Sum("otelcol_exporter_victorialogs_overflow_fields", "reason", "field_name_bytes"))
+	assert.EqualValues(t, 1, own.Sum("otelcol_exporter_victorialogs_overflow_fields", "reason", "stream_bytes"))
 }
 
 // TestExporterRejectsWhatCannotBeStored sends a record that no path of VictoriaLogs can store: the caller is told, the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/config/configcompression"
 	"go.opentelemetry.io/collector/config/confighttp"
@@ -82,7 +83,8 @@ func (c *Config) Validate() error {
 		validateEndpoint(c.Endpoint),
 		validateCompression(c.Compression),
 		c.validateHeaders(),
-		validateNames("stream_fields", c.StreamFields),
+		c.validateTimeout(),
+		c.validateStreamFields(),
 		c.validateMapping(),
 		c.Limits.validate(len(c.StreamFields)),
 	)
@@ -129,21 +131,24 @@ var reservedHeaders = map[string]string{
 	"content-encoding":  "compression",
 	"content-type":      "",
 	"projectid":         "tenant",
-	"vl-ignore-fields":  "",
+	"transfer-encoding": "",
 	"vl-msg-field":      "message_keys",
 	"vl-stream-fields":  "stream_fields",
 	"vl-time-field":     "time_source",
-	"transfer-encoding": "",
 }
+
+// The other parameters of VictoriaLogs that travel in headers change or drop rows: VL-Debug drops them all.
+const reservedHeaderPrefix = "vl-"
 
 func (c *Config) validateHeaders() error {
 	var errs []error
 	for name := range c.Headers.Iter {
 		setting, reserved := reservedHeaders[strings.ToLower(name)]
+		reserved = reserved || strings.HasPrefix(strings.ToLower(name), reservedHeaderPrefix)
 		switch {
 		case !reserved:
 		case setting == "":
-			errs = append(errs, fmt.Errorf("`headers` must not set %q, the exporter sets it", name))
+			errs = append(errs, fmt.Errorf("`headers` must not set %q, it decides about what is stored", name))
 		default:
 			errs = append(errs, fmt.Errorf("`headers` must not set %q, use `%s`", name, setting))
 		}
@@ -151,24 +156,40 @@ func (c *Config) validateHeaders() error {
 	return errors.Join(errs...)
 }
 
-// validateNames holds for lists that travel in a header, separated by commas.
-func validateNames(setting string, names []string) error {
-	if len(names) == 0 {
-		return fmt.Errorf("`%s` must not be empty; name the fields that tell one log stream from another", setting)
+// maxQueueDuration is the server's default of -insert.maxQueueDuration.
+const maxQueueDuration = time.Minute
+
+func (c *Config) validateTimeout() error {
+	if c.Timeout > 0 && c.Timeout < maxQueueDuration {
+		return nil
 	}
-	seen := make(map[string]struct{}, len(names))
+	return fmt.Errorf("`timeout` must be over 0s and below %s, not %s: VictoriaLogs answers 200 to a request that has waited "+
+		"for -insert.maxQueueDuration, and drops it", maxQueueDuration, c.Timeout)
+}
+
+// validateStreamFields refuses what cannot travel in a header, separated by commas.
+func (c *Config) validateStreamFields() error {
+	switch n := len(c.StreamFields); {
+	case n == 0:
+		return errors.New("`stream_fields` must not be empty; name the fields that tell one log stream from another")
+	case n > maxStreamFields:
+		return fmt.Errorf("`stream_fields` must not be more than %d, not %d", maxStreamFields, n)
+	}
+	seen := make(map[string]struct{}, len(c.StreamFields))
 	var errs []error
-	for i, name := range names {
+	for i, name := range c.StreamFields {
 		switch {
 		case name == "":
-			errs = append(errs, fmt.Errorf("`%s[%d]` must not be empty", setting, i))
+			errs = append(errs, fmt.Errorf("`stream_fields[%d]` must not be empty", i))
+		case len(name) > c.Limits.MaxFieldNameBytes:
+			errs = append(errs, fmt.Errorf("`stream_fields[%d]` is over `limits::max_field_name_bytes` (%d)", i, c.Limits.MaxFieldNameBytes))
 		case isReservedName(name):
-			errs = append(errs, fmt.Errorf("`%s[%d]`: %q is reserved", setting, i, name))
+			errs = append(errs, fmt.Errorf("`stream_fields[%d]`: %q is reserved", i, name))
 		case strings.ContainsFunc(name, func(r rune) bool { return r == ',' || r < ' ' || r == 0x7f }):
-			errs = append(errs, fmt.Errorf("`%s[%d]`: %q must not hold a comma or a control character", setting, i, name))
+			errs = append(errs, fmt.Errorf("`stream_fields[%d]`: %q must not hold a comma or a control character", i, name))
 		}
 		if _, dup := seen[name]; dup {
-			errs = append(errs, fmt.Errorf("`%s[%d]`: %q is there twice", setting, i, name))
+			errs = append(errs, fmt.Errorf("`stream_fields[%d]`: %q is there twice", i, name))
 		}
 		seen[name] = struct{}{}
 	}

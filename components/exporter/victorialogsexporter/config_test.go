@@ -73,6 +73,13 @@ func TestValidate(t *testing.T) {
 		"content type": {func(c *Config) {
 			c.Headers = configopaque.MapList{{Name: "content-Type", Value: "secret"}}
 		}, "`headers` must not set \"content-Type\""},
+		"another VictoriaLogs header": {func(c *Config) {
+			c.Headers = configopaque.MapList{{Name: "VL-Debug", Value: "1"}}
+		}, "`headers` must not set \"VL-Debug\""},
+		"no timeout":             {func(c *Config) { c.Timeout = 0 }, "`timeout` must be over 0s and below 1m0s, not 0s"},
+		"timeout too long":       {func(c *Config) { c.Timeout = time.Minute }, "`timeout` must be over 0s and below 1m0s, not 1m0s"},
+		"long stream field":      {func(c *Config) { c.StreamFields = []string{strings.Repeat("n", 129)} }, "`stream_fields[0]` is over `limits::max_field_name_bytes` (128)"},
+		"too many stream fields": {func(c *Config) { c.StreamFields = make([]string, 33) }, "`stream_fields` must not be more than 32, not 33"},
 		"tenant header": {func(c *Config) {
 			c.Headers = configopaque.MapList{{Name: "AccountID", Value: "1"}}
 		}, "use `tenant`"},

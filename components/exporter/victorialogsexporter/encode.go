@@ -24,7 +24,9 @@ type encoder struct {
 	body []byte // the lines, each with its newline
 	// oversized are the records that no line can hold. They refer to the pdata of the request.
 	oversized []recordRef
-	stats     encodeStats
+	// rejected are the records over max_row_bytes, which VictoriaLogs cannot store on any path.
+	rejected []recordRef
+	stats    encodeStats
 
 	base    fieldSet // fields of the scope and resource at hand
 	encoded []byte   // the members of base as JSON, `"name":value,` one after the other
@@ -34,6 +36,7 @@ type encoder struct {
 	message   pcommon.Value
 	timestamp int64      // nanoseconds since the epoch
 	row       []rowField // what becomes fields of the row at hand
+	streamed  int        // bytes of the row's long stream values
 	moved     []byte     // what does not: the members of a JSON object, `{"name":value,`
 	text      []byte     // scratch
 }
@@ -56,7 +59,7 @@ type encodeStats struct {
 	duplicateFields int
 	longNames       int // fields moved because of max_field_name_bytes
 	surplusFields   int // fields moved because of max_fields
-	rejected        int // records over max_row_bytes
+	longStreams     int // fields moved because of the server's limit of a stream
 }
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
@@ -77,6 +80,8 @@ func putEncoder(e *encoder) {
 	clear(e.row)
 	clear(e.oversized)
 	e.oversized = e.oversized[:0]
+	clear(e.rejected)
+	e.rejected = e.rejected[:0]
 	for _, buffer := range []*[]byte{&e.body, &e.encoded, &e.moved, &e.text} {
 		if cap(*buffer) > maxPooledBytes {
 			*buffer = nil
@@ -98,11 +103,12 @@ func (e *encoder) appendLogs(logs plog.Logs) {
 					continue
 				}
 				e.body = e.body[:start]
+				ref := recordRef{resource: resource, scope: scope, record: record}
 				if e.rowBytes() > e.config.Limits.MaxRowBytes {
-					e.stats.rejected++
-					continue
+					e.rejected = append(e.rejected, ref)
+				} else {
+					e.oversized = append(e.oversized, ref)
 				}
-				e.oversized = append(e.oversized, recordRef{resource: resource, scope: scope, record: record})
 			}
 		}
 	}
@@ -118,7 +124,7 @@ func (e *encoder) setBase(resource pcommon.Resource, scope pcommon.Instrumentati
 	e.encoded = e.encoded[:0]
 	e.ends = e.ends[:0]
 	for _, f := range e.base.fields {
-		e.encoded = appendMember(e.encoded, f)
+		e.encoded = e.appendMember(e.encoded, f)
 		e.ends = append(e.ends, len(e.encoded))
 	}
 }
@@ -131,6 +137,7 @@ func (e *encoder) setRow(record plog.LogRecord) {
 	e.stats.duplicateFields += e.record.duplicates
 
 	e.row = e.row[:0]
+	e.streamed = 0
 	e.moved = append(e.moved[:0], '{')
 	for _, f := range e.record.fields {
 		e.addToRow(f, nil)
@@ -157,11 +164,36 @@ func (e *encoder) addToRow(f field, member []byte) {
 	case len(e.row) >= places,
 		len(e.row) >= places-len(e.config.StreamFields) && !slices.Contains(e.config.StreamFields, f.name):
 		e.stats.surplusFields++
+	case e.overfillsStream(f):
+		e.stats.longStreams++
 	default:
 		e.row = append(e.row, rowField{field: f, member: member})
 		return
 	}
-	e.moved = appendMember(e.moved, f)
+	e.moved = e.appendMember(e.moved, f)
+}
+
+// Limits of a log stream. VictoriaLogs keeps its fields in one item of its index (lib/mergeset, 64 KiB); it skips a
+// longer one, and no query finds the rows of the stream. Values up to shortStreamValue are not looked at: as many as
+// maxStreamFields of them, with their names, fit beside maxStreamBytes of longer ones.
+const (
+	maxStreamFields  = 32
+	shortStreamValue = 512
+	maxStreamBytes   = 32 * 1024
+)
+
+// overfillsStream reports whether the stream could not hold the field beside those of the row.
+func (e *encoder) overfillsStream(f field) bool {
+	if f.value.Type() == pcommon.ValueTypeStr && len(f.value.Str()) <= shortStreamValue ||
+		!slices.Contains(e.config.StreamFields, f.name) {
+		return false
+	}
+	bytes := len(e.textOf(f.value))
+	if e.streamed+bytes > maxStreamBytes {
+		return true
+	}
+	e.streamed += bytes
+	return false
 }
 
 // timeOf returns nanoseconds since the epoch, never 0: VictoriaLogs takes 0 for now.
@@ -202,7 +234,7 @@ func (e *encoder) appendRow(dst []byte) []byte {
 			dst = append(dst, member...)
 			continue
 		}
-		dst = appendMember(dst, e.row[i].field)
+		dst = e.appendMember(dst, e.row[i].field)
 	}
 	if overflow := e.overflow(); overflow != "" {
 		dst = appendString(dst, overflowField)
@@ -214,15 +246,20 @@ func (e *encoder) appendRow(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-func appendMember(dst []byte, f field) []byte {
+// appendMember appends `"name":value,`. An array is its text, as VictoriaLogs stores it: one that is nested over 300
+// deep would make the line one that the server cannot parse (fastjson: MaxDepth).
+func (e *encoder) appendMember(dst []byte, f field) []byte {
 	dst = appendString(dst, f.name)
 	dst = append(dst, ':')
-	dst = appendValue(dst, f.value)
+	if f.value.Type() == pcommon.ValueTypeSlice {
+		dst = e.appendText(dst, f.value)
+	} else {
+		dst = appendValue(dst, f.value)
+	}
 	return append(dst, ',')
 }
 
-// appendText appends a value as the JSON string that holds its text. VictoriaLogs flattens an object that it finds in
-// a line, which the message must be spared.
+// appendText appends a value as the JSON string that holds its text.
 func (e *encoder) appendText(dst []byte, value pcommon.Value) []byte {
 	if value.Type() == pcommon.ValueTypeStr {
 		return appendString(dst, value.Str())
@@ -281,7 +318,12 @@ func (e *encoder) otlpLogs(ref recordRef) plog.Logs {
 	attributes := record.Attributes()
 	attributes.EnsureCapacity(len(e.row) + 1)
 	for i := range e.row {
-		attributes.PutStr(e.row[i].name, e.textOf(e.row[i].value))
+		text := e.textOf(e.row[i].value)
+		if e.row[i].name == otlpSeverityField {
+			record.SetSeverityText(text)
+			continue
+		}
+		attributes.PutStr(e.row[i].name, text)
 	}
 	if overflow := e.overflow(); overflow != "" {
 		attributes.PutStr(overflowField, overflow)

@@ -162,7 +162,7 @@ func TestLineLimit(t *testing.T) {
 			defer putEncoder(e)
 			assert.Len(t, lines(e.body), test.lines+1, "the neighbour is there in any case")
 			assert.Len(t, e.oversized, test.oversized)
-			assert.Equal(t, test.rejected, e.stats.rejected)
+			assert.Len(t, e.rejected, test.rejected)
 		})
 	}
 }
@@ -188,9 +188,50 @@ func TestOversizedRecordKeepsItsRow(t *testing.T) {
 	attributes := got.Attributes().AsRaw()
 	delete(row, "_msg")
 	delete(row, "_time")
-	row["empty_list"] = "[]" // VictoriaLogs stores arrays as their text
 	assert.Equal(t, row, attributes)
 	assert.Equal(t, encodeStats{}, e.stats, "not counted a second time")
+}
+
+func TestDeepArrayIsText(t *testing.T) {
+	logs := record(0, "m")
+	value := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutEmpty("deep")
+	for range 1000 {
+		value = value.SetEmptySlice().AppendEmpty()
+	}
+	value.SetStr("\"x\"")
+	e := encode(testConfig(), logs)
+	defer putEncoder(e)
+	var row map[string]string
+	require.NoError(t, json.Unmarshal(e.body, &row))
+	assert.Equal(t, strings.Repeat("[", 1000)+`"\"x\""`+strings.Repeat("]", 1000), row["deep"])
+}
+
+func TestLongStreamValuesMoveIntoTheOverflow(t *testing.T) {
+	config := testConfig()
+	long := strings.Repeat("s", maxStreamBytes/2+1)
+	logs := record(0, "m")
+	attributes := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes()
+	attributes.PutStr("service_name", long)
+	attributes.PutStr("site_name", long)
+	attributes.PutStr("no_stream_field", long)
+	e := encode(config, logs)
+	defer putEncoder(e)
+	var row map[string]string
+	require.NoError(t, json.Unmarshal(e.body, &row))
+	assert.Equal(t, long, row["service_name"])
+	assert.Equal(t, long, row["no_stream_field"])
+	assert.NotContains(t, row, "site_name")
+	assert.JSONEq(t, `{"site_name":"`+long+`"}`, row[overflowField])
+	assert.Equal(t, 1, e.stats.longStreams)
+	assert.Equal(t, 1, e.stats.duplicateFields, "the resource's site_name")
+}
+
+func TestEmptyBytesAreNoMessage(t *testing.T) {
+	logs := record(0, "")
+	logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Body().SetEmptyBytes()
+	e := encode(testConfig(), logs)
+	defer putEncoder(e)
+	assert.Contains(t, string(e.body), `"_msg":"-"`)
 }
 
 func TestTime(t *testing.T) {

@@ -3,6 +3,7 @@ package victorialogsexporter
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,9 +23,13 @@ const (
 	outcomePermanent outcome = "permanent"
 )
 
-// errInsertDisabled is the text by which VictoriaLogs (app/vlinsert/main.go) refuses every insert with status 400
-// while it runs with -insert.disable.
-const errInsertDisabled = "requests to /insert/* are disabled"
+// routeErrors are texts of a 400 that says nothing about the request's body.
+var routeErrors = []string{
+	"requests to /insert/* are disabled", // -insert.disable; app/vlinsert/main.go
+	"unsupported path requested",         // a wrong path; lib/httpserver
+	"missing -http.pathPrefix",           // a path without the server's prefix; lib/httpserver
+	"missing route",                      // no route for the path; vmauth
+}
 
 // classify says what an answer means for the request. VictoriaLogs (v1.25 line, app/vlinsert and lib/httpserver)
 // answers 200 when it took the request, 429 when its disk is full, 503 when all its insert slots are busy and 400 to
@@ -37,8 +42,8 @@ func classify(status int, body string) outcome {
 		return outcomeDelivered
 
 	case http.StatusBadRequest:
-		if strings.Contains(body, errInsertDisabled) {
-			return outcomeRetry // an operator's switch, not our bytes
+		if slices.ContainsFunc(routeErrors, func(text string) bool { return strings.Contains(body, text) }) {
+			return outcomeRetry // a switch or a route that an operator will set right; our bytes are not at fault
 		}
 		return outcomePermanent // the same bytes can only fail again
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -89,25 +88,39 @@ func (e *victoriaLogsExporter) pushLogs(ctx context.Context, logs plog.Logs) err
 			return err
 		}
 	}
-	for i, ref := range encoder.oversized {
-		if err := e.postOTLP(ctx, encoder.otlpLogs(ref)); err != nil {
-			if consumererror.IsPermanent(err) {
-				return err
-			}
-			// What is delivered must not be sent again.
-			return consumererror.NewLogs(err, copyRecords(encoder.oversized[i:]))
-		}
-		e.telemetry.ExporterVictorialogsOtlpRecords.Add(ctx, 1, reason("line_bytes"))
-	}
-
+	failed, err := e.pushOversized(ctx, encoder)
 	e.count(ctx, encoder.stats)
-	if encoder.stats.rejected > 0 {
-		return errRejected(encoder.stats.rejected, e.config.Limits.MaxRowBytes)
+	if err != nil && !consumererror.IsPermanent(err) {
+		// What is delivered must not be sent again; what is rejected is, so that the last error says it.
+		return consumererror.NewLogs(err, copyRecords(append(failed, encoder.rejected...)))
 	}
-	return nil
+	if n := len(encoder.rejected); n > 0 {
+		e.telemetry.ExporterVictorialogsRejectedRecords.Add(ctx, int64(n), reason("row_bytes"))
+		err = errors.Join(err, errRejected(n, e.config.Limits.MaxRowBytes))
+	}
+	return err
 }
 
-// count is called once for a delivered request, so that retries do not count twice.
+// pushOversized sends each oversized record by itself. One that VictoriaLogs refuses for good stops no other. Where an
+// error may pass, it returns the records that are not delivered with it; otherwise the error is permanent, or nil.
+func (e *victoriaLogsExporter) pushOversized(ctx context.Context, encoder *encoder) (failed []recordRef, err error) {
+	var refusals []error
+	for i, ref := range encoder.oversized {
+		err := e.postOTLP(ctx, encoder.otlpLogs(ref))
+		switch {
+		case err == nil:
+			e.telemetry.ExporterVictorialogsOtlpRecords.Add(ctx, 1, reason("line_bytes"))
+		case consumererror.IsPermanent(err):
+			failed = append(failed, ref)
+			refusals = append(refusals, err)
+		default:
+			return append(failed, encoder.oversized[i:]...), err
+		}
+	}
+	return nil, errors.Join(refusals...)
+}
+
+// count is called when the lines of a request are delivered, so that its retries do not count twice.
 func (e *victoriaLogsExporter) count(ctx context.Context, stats encodeStats) {
 	add := func(counter metric.Int64Counter, n int, options ...metric.AddOption) {
 		if n > 0 {
@@ -117,24 +130,22 @@ func (e *victoriaLogsExporter) count(ctx context.Context, stats encodeStats) {
 	add(e.telemetry.ExporterVictorialogsDuplicateFields, stats.duplicateFields)
 	add(e.telemetry.ExporterVictorialogsOverflowFields, stats.longNames, reason("field_name_bytes"))
 	add(e.telemetry.ExporterVictorialogsOverflowFields, stats.surplusFields, reason("field_count"))
-	add(e.telemetry.ExporterVictorialogsRejectedRecords, stats.rejected, reason("row_bytes"))
+	add(e.telemetry.ExporterVictorialogsOverflowFields, stats.longStreams, reason("stream_bytes"))
 }
 
 func reason(value string) metric.AddOption {
 	return metric.WithAttributes(attribute.String("reason", value))
 }
 
-// postOTLP sends the record to the OTLP path of the same server, which has no limit of a line. The record holds all
-// fields as attributes, so the field that this path adds for the severity is kept out, unless the record has one of
-// that name.
+// postOTLP sends the record to the OTLP path of the same server, which has no limit of a line. That path makes a field
+// of the severity text, or of a placeholder for it, which is kept out unless the record has a field of that name.
 func (e *victoriaLogsExporter) postOTLP(ctx context.Context, logs plog.Logs) error {
 	body, err := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
 	if err != nil {
 		return consumererror.NewPermanent(err)
 	}
 	ignore := otlpSeverityField
-	record := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-	if _, ok := record.Attributes().Get(otlpSeverityField); ok || slices.Contains(e.config.StreamFields, otlpSeverityField) {
+	if logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).SeverityText() != "" {
 		ignore = ""
 	}
 	return e.post(ctx, otlpPath, "application/x-protobuf", ignore, body)

@@ -265,6 +265,46 @@ func TestOversizedRecordGoesToTheOTLPPath(t *testing.T) {
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 
+// TestNoErrorIsForgottenInAPartialRetry holds that neither a rejected nor a refused record is lost sight of because a
+// neighbour has to be tried again, and that neither stops a neighbour.
+func TestNoErrorIsForgottenInAPartialRetry(t *testing.T) {
+	// The body; the first oversized record is refused, the second one fails; both again.
+	server := startServer(t, status(200), status(413), status(500), status(413), status(200))
+	e, telemetry := startExporter(t, server, func(c *Config) {
+		c.Limits.MaxLineBytes, c.Limits.MaxRowBytes = 2000, 4000
+	})
+	logs := record(1, "short")
+	for _, message := range []string{strings.Repeat("a", 3000), strings.Repeat("b", 3000), strings.Repeat("c", 5000)} {
+		record(1, message).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+	}
+	err := e.ConsumeLogs(context.Background(), logs)
+	assert.True(t, consumererror.IsPermanent(err))
+	require.ErrorContains(t, err, "413")
+	require.ErrorContains(t, err, "1 log records are over `limits::max_row_bytes` (4000)")
+	assert.Len(t, server.received(), 5)
+	metadatatest.AssertEqualExporterVictorialogsRejectedRecords(t, telemetry, []metricdata.DataPoint[int64]{
+		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "row_bytes"))},
+	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+	metadatatest.AssertEqualExporterVictorialogsOtlpRecords(t, telemetry, []metricdata.DataPoint[int64]{
+		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "line_bytes"))},
+	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+}
+
+func TestOversizedRecordKeepsItsSeverityField(t *testing.T) {
+	server := startServer(t)
+	e, _ := startExporter(t, server, func(c *Config) { c.Limits.MaxLineBytes = 2000 })
+	logs := record(1, strings.Repeat("x", 3000))
+	logs.ResourceLogs().At(0).Resource().Attributes().PutStr("severity", "custom")
+	require.NoError(t, e.ConsumeLogs(context.Background(), logs))
+	request := server.received()[0]
+	assert.NotContains(t, request.header, "Vl-Ignore-Fields")
+	otlp := plogotlp.NewExportRequest()
+	require.NoError(t, otlp.UnmarshalProto([]byte(request.body)))
+	r := otlp.Logs().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	assert.Equal(t, "custom", r.SeverityText())
+	assert.NotContains(t, r.Attributes().AsRaw(), "severity")
+}
+
 func TestRecordsOverTheRowLimitAreRejectedAlone(t *testing.T) {
 	server := startServer(t)
 	e, telemetry := startExporter(t, server, func(c *Config) {

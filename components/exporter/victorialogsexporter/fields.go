@@ -71,7 +71,7 @@ func (s *fieldSet) find(name string) int {
 
 // add appends a leaf, unless it is empty (VictoriaLogs stores an empty value as a missing one) or its name is taken.
 func (s *fieldSet) add(name string, value pcommon.Value) {
-	if value.Type() == pcommon.ValueTypeEmpty || value.Type() == pcommon.ValueTypeStr && value.Str() == "" {
+	if !hasText(value) {
 		return
 	}
 	if isReservedName(name) {
@@ -177,6 +177,8 @@ func hasText(value pcommon.Value) bool {
 		return false
 	case pcommon.ValueTypeStr:
 		return value.Str() != ""
+	case pcommon.ValueTypeBytes:
+		return value.Bytes().Len() > 0
 	}
 	return true
 }

@@ -43,7 +43,7 @@ func FuzzLogs(f *testing.F) {
 		e := encode(config, logs)
 		defer putEncoder(e)
 		rows := lines(e.body)
-		if got := len(rows) + len(e.oversized) + e.stats.rejected; got != logs.LogRecordCount() {
+		if got := len(rows) + len(e.oversized) + len(e.rejected); got != logs.LogRecordCount() {
 			t.Fatalf("%d of %d records", got, logs.LogRecordCount())
 		}
 		for _, row := range rows {

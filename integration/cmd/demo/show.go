@@ -140,11 +140,11 @@ func (p *pipeline) look(ctx context.Context) (s state, err error) {
 // missing says what has not arrived.
 func (s state) missing() error {
 	var errs []error
-	if err := s.arrived.Err(); err != nil {
-		errs = append(errs, err)
+	if !s.arrived.Exact() {
+		errs = append(errs, errors.New(s.arrived.String()))
 	}
-	if s.read == 0 || s.rows < s.read {
-		errs = append(errs, fmt.Errorf("%d of %d records that the agent has read are in VictoriaLogs", s.rows, s.read))
+	if s.read == 0 || s.rows != s.read {
+		errs = append(errs, fmt.Errorf("the agent has read %d records, and %d rows are in VictoriaLogs", s.read, s.rows))
 	}
 	if s.labelled < wantSeries {
 		errs = append(errs, fmt.Errorf("%d of at least %d host metric series bear all of %s", s.labelled, wantSeries, strings.Join(wantLabels, ", ")))

@@ -1,4 +1,4 @@
-package storagecheckconverter
+package preflightconverter
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func TestConvert(t *testing.T) {
 		"there":               {storage: storage(dir, false)},
 		"to be made":          {storage: storage(missing, true)},
 		"default":             {storage: map[string]any{}},
-		"empty":               {storage: storage("", true), want: "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR): must not be empty"},
+		"empty":               {storage: storage("", true), want: "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR in the shipped profiles): must not be empty"},
 		"null":                {storage: storage(nil, true), want: "must not be empty"},
 		"missing":             {storage: storage(missing, false), want: missing + " does not exist, and `create_directory` is off"},
 		"a file":              {storage: storage(file, true), want: file + " is not a directory"},
@@ -84,9 +84,37 @@ func TestPermissionIsAWarning(t *testing.T) {
 	})
 	err := NewFactory().Create(confmap.ConverterSettings{Logger: zap.New(core)}).Convert(context.Background(), conf)
 	require.NoError(t, err)
-	if os.Getuid() != 0 { // root may look into it
-		require.Equal(t, 1, logged.Len())
-		assert.Contains(t, logged.All()[0].Message, "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR): cannot use")
+	// Root may write anywhere; integration/pipeline runs the binary as somebody else.
+	want := 1
+	if os.Getuid() == 0 {
+		want = 0
+	}
+	require.Equal(t, want, logged.Len())
+	for _, warning := range logged.All() {
+		assert.Contains(t, warning.Message, "`extensions::file_storage::directory` (BREAKWATER_STORAGE_DIR in the shipped profiles): cannot use")
+	}
+}
+
+func TestRemoteWriteEndpoint(t *testing.T) {
+	for endpoint, valid := range map[string]bool{
+		"http://127.0.0.1:8428/api/v1/write": true,
+		"https://metrics.example.com/write":  true,
+		"/api/v1/write":                      false, // VICTORIAMETRICS_ENDPOINT is empty
+		"localhost:8428/api/v1/write":        false,
+		"http:///api/v1/write":               false,
+		"":                                   false,
+		"http://user:secret@[/api/v1/write":  false,
+	} {
+		conf := confmap.NewFromStringMap(map[string]any{
+			"exporters": map[string]any{"prometheusremotewrite/one": map[string]any{"endpoint": endpoint}},
+		})
+		err := NewFactory().Create(confmap.ConverterSettings{Logger: zap.NewNop()}).Convert(context.Background(), conf)
+		if valid {
+			assert.NoError(t, err, endpoint)
+			continue
+		}
+		require.ErrorContains(t, err, "`exporters::prometheusremotewrite/one::endpoint` (VICTORIAMETRICS_ENDPOINT", endpoint)
+		assert.NotContains(t, err.Error(), "secret")
 	}
 }
 

@@ -1,4 +1,4 @@
-package storagecheckconverter
+package preflightconverter
 
 import (
 	"testing"

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package storagecheckconverter
+package preflightconverter
 
 // writable leaves the answer to the first file that is made.
 func writable(string) error { return nil }

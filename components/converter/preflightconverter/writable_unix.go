@@ -1,6 +1,6 @@
 //go:build unix
 
-package storagecheckconverter
+package preflightconverter
 
 import "golang.org/x/sys/unix"
 

@@ -1,0 +1,47 @@
+// Package preflightconverter looks, while the configuration is read, for mistakes that upstream components report late,
+// without the name of the setting, or not at all. It changes nothing.
+package preflightconverter // import "github.com/breakwater-otel/breakwater/components/converter/preflightconverter"
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/confmap"
+	"go.uber.org/zap"
+)
+
+// NewFactory returns the factory of the converter.
+func NewFactory() confmap.ConverterFactory {
+	return confmap.NewConverterFactory(func(set confmap.ConverterSettings) confmap.Converter {
+		return &converter{logger: set.Logger}
+	})
+}
+
+type converter struct {
+	logger *zap.Logger
+}
+
+// Convert returns an error that names each setting with a mistake.
+func (c *converter) Convert(_ context.Context, conf *confmap.Conf) error {
+	return errors.Join(checkStorage(conf, c.logger), checkRemoteWrite(conf))
+}
+
+// components are the settings of the components of a type, by their id and in its order.
+func components(conf *confmap.Conf, section, kind string) iter.Seq2[string, map[string]any] {
+	all, _ := conf.Get(section).(map[string]any)
+	return func(yield func(string, map[string]any) bool) {
+		for _, id := range slices.Sorted(maps.Keys(all)) {
+			if t, _, _ := strings.Cut(id, "/"); t != kind {
+				continue
+			}
+			settings, _ := all[id].(map[string]any)
+			if !yield(id, settings) {
+				return
+			}
+		}
+	}
+}
