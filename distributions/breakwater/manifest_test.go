@@ -145,13 +145,15 @@ func TestEveryComponentOfOursIsInTheManifest(t *testing.T) {
 	kinds := m.kinds()
 	kinds["converters"] = m.Converters
 	for kind, entries := range kinds {
-		dirs, err := filepath.Glob(filepath.Join(root, "components", strings.TrimSuffix(kind, "s"), "*", "README.md"))
+		files, err := filepath.Glob(filepath.Join(root, "components", strings.TrimSuffix(kind, "s"), "*", "*.go"))
 		require.NoError(t, err)
 		var want, got []string
-		for _, dir := range dirs {
-			relative, err := filepath.Rel(root, filepath.Dir(dir))
+		for _, file := range files {
+			relative, err := filepath.Rel(root, filepath.Dir(file))
 			require.NoError(t, err)
-			want = append(want, module+"/"+filepath.ToSlash(relative))
+			if path := module + "/" + filepath.ToSlash(relative); !slices.Contains(want, path) {
+				want = append(want, path)
+			}
 		}
 		for _, path := range imports(entries) {
 			if strings.HasPrefix(path, module+"/") {
