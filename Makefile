@@ -64,8 +64,8 @@ test-unit: ## Unit tests of the product module
 	go test $(GO_PKGS)
 
 .PHONY: test-race
-test-race: ## Unit tests of our own packages under the race detector
-	CGO_ENABLED=1 go test -race ./components/... ./internal/... ./cmd/...
+test-race: ## Unit tests under the race detector
+	CGO_ENABLED=1 go test -race $(GO_PKGS)
 
 .PHONY: test-integration
 test-integration: build ## Integration tests on real Kafka, VictoriaLogs and VictoriaMetrics
