@@ -39,6 +39,7 @@ type victoriaLogsExporter struct {
 	telemetry *metadata.TelemetryBuilder
 	userAgent string
 	baseURL   string
+	streams   string       // `stream_fields` as the server takes them
 	client    *http.Client // set by start
 }
 
@@ -53,6 +54,7 @@ func newExporter(config *Config, set exporter.Settings) (*victoriaLogsExporter, 
 		telemetry: telemetry,
 		userAgent: fmt.Sprintf("%s/%s (%s/%s)", set.BuildInfo.Command, set.BuildInfo.Version, runtime.GOOS, runtime.GOARCH),
 		baseURL:   strings.TrimRight(config.Endpoint, "/"),
+		streams:   strings.Join(config.StreamFields, ","),
 	}, nil
 }
 
@@ -160,7 +162,7 @@ func (e *victoriaLogsExporter) post(ctx context.Context, path, contentType, igno
 	}
 	request.Header.Set("Content-Type", contentType)
 	request.Header.Set("User-Agent", e.userAgent)
-	request.Header.Set("VL-Stream-Fields", strings.Join(e.config.StreamFields, ","))
+	request.Header.Set("VL-Stream-Fields", e.streams)
 	if ignoreField != "" {
 		request.Header.Set("VL-Ignore-Fields", ignoreField)
 	}
