@@ -12,9 +12,14 @@ import (
 // benchRecords is the size of the messages that the agent's batches have in Kafka.
 const benchRecords = 2000
 
-// benchLogs makes records of 11 fields and about 480 bytes a row: all of them the record's own, as after
-// label_preserve, or the labels on the resource alone.
+// benchLogs makes records of 11 fields and about 480 bytes a row: all of them the record's own, or the labels on the
+// resource alone.
 func benchLogs(records int, labelsOnRecord bool) plog.Logs {
+	return labelledLogs(records, labelsOnRecord, !labelsOnRecord)
+}
+
+// labelledLogs makes such records with the labels in one place or, as after label_preserve, in both.
+func labelledLogs(records int, labelsOnRecord, labelsOnResource bool) plog.Logs {
 	labels := map[string]string{
 		"site_name": "frankfurt-07", "env": "production", "host_name": "edge-host-0042.example.net",
 		"service_name": "checkout-api", "service_namespace": "shop", "job": "shop/checkout-api",
@@ -23,7 +28,7 @@ func benchLogs(records int, labelsOnRecord bool) plog.Logs {
 	logs := plog.NewLogs()
 	resource := logs.ResourceLogs().AppendEmpty()
 	scope := resource.ScopeLogs().AppendEmpty()
-	if !labelsOnRecord {
+	if labelsOnResource {
 		for _, name := range names {
 			resource.Resource().Attributes().PutStr(name, labels[name])
 		}
@@ -48,8 +53,11 @@ func benchLogs(records int, labelsOnRecord bool) plog.Logs {
 // BenchmarkEncode compares the encoder with that of OTLP on the same records: the wire formats of the two ways into
 // VictoriaLogs.
 func BenchmarkEncode(b *testing.B) {
-	for name, labelsOnRecord := range map[string]bool{"labels=record": true, "labels=resource": false} {
-		logs := benchLogs(benchRecords, labelsOnRecord)
+	for _, labels := range []struct {
+		name                 string
+		onRecord, onResource bool
+	}{{"labels=record", true, false}, {"labels=resource", false, true}, {"labels=both", true, true}} {
+		name, logs := labels.name, labelledLogs(benchRecords, labels.onRecord, labels.onResource)
 		b.Run(name+"/victorialogs", func(b *testing.B) {
 			config := testConfig()
 			e := newEncoder(config, newNameRules(config))

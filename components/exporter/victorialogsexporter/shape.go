@@ -40,6 +40,52 @@ type shapeField struct {
 	name   string
 	member []byte // `"name":`, nothing for a key that does not become a field
 	shadow int    // the field of the base that has the same name, or -1
+
+	// What the record before had: labels and names of files are the same from record to record. misses counts the
+	// values in turn that were other ones.
+	last       []byte
+	lastMember []byte // `"name":"value",`
+	lastDiffer bool   // the field of the base has another value
+	misses     int
+}
+
+// A value is remembered up to maxRememberedBytes, and while not more than maxMisses in turn have been other ones.
+const (
+	maxRememberedBytes = 256
+	maxMisses          = 4
+)
+
+// appendText appends the member of a text, by copying it where it is that of the record before. It reports whether a
+// field of the base has another value.
+func (f *shapeField) appendText(dst []byte, text string, base []field) ([]byte, bool) {
+	if string(f.last) == text {
+		f.misses = 0
+		return append(dst, f.lastMember...), f.lastDiffer
+	}
+	start := len(dst)
+	dst = append(dst, f.member...)
+	dst = appendString(dst, text)
+	dst = append(dst, ',')
+	differ := false
+	if f.shadow >= 0 {
+		other := &base[f.shadow]
+		if !other.isText && other.value.Type() == pcommon.ValueTypeStr {
+			differ = other.value.Str() != text
+		} else {
+			differ = string(appendText(nil, other)) != text
+		}
+	}
+	if f.misses++; f.misses <= maxMisses && len(text) <= maxRememberedBytes {
+		f.last = append(f.last[:0], text...)
+		f.lastMember = append(f.lastMember[:0], dst[start:]...)
+		f.lastDiffer = differ
+	}
+	return dst, differ
+}
+
+// forget makes the field one that no record had yet.
+func (f *shapeField) forget() {
+	f.last, f.misses = f.last[:0], 0
 }
 
 // appendFast appends the line of a record whose shape is known. It appends nothing and returns false for all others,
@@ -174,8 +220,11 @@ func (e *encoder) appendShapeFields(dst []byte, fields []shapeField, skip int, v
 			if text == "" {
 				return dst, false
 			}
-			dst = append(dst, f.member...)
-			dst = appendString(dst, text)
+			var differ bool
+			if dst, differ = f.appendText(dst, text, e.base.fields); differ {
+				e.stats.duplicateFields++
+			}
+			continue
 		case pcommon.ValueTypeInt, pcommon.ValueTypeBool, pcommon.ValueTypeDouble:
 			dst = append(dst, f.member...)
 			dst = appendValue(dst, value)
@@ -199,6 +248,7 @@ func (e *encoder) link(s *shape) {
 	for _, fields := range [...][]shapeField{s.attrs, s.body} {
 		for i := range fields {
 			fields[i].shadow = -1
+			fields[i].forget()
 		}
 	}
 	count := fixedFields(e.config) + s.fields
