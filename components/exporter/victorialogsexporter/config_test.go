@@ -45,7 +45,7 @@ func TestDefaults(t *testing.T) {
 		StreamBytes: ActionStringify, Depth: ActionStringify, Future: ActionClamp, Past: ActionClamp, Tenant: ActionReject,
 	}, config.OnViolation, "no default loses a byte of a message")
 	assert.Equal(t, IdempotencyConfig{
-		Enabled: true, Field: "delivery_id", Timeout: 10 * time.Second, VisibilityDelay: 2 * time.Second,
+		Enabled: true, Field: "delivery_id", Timeout: 10 * time.Second, VisibilityDelay: 5 * time.Second,
 	}, config.Idempotency)
 }
 

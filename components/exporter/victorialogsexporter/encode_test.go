@@ -438,9 +438,16 @@ func TestLongStreamValues(t *testing.T) {
 	config.OnViolation.StreamBytes = ActionTruncate
 	row = rows(t, encode(config, logs).body)[0]
 	assert.Equal(t, long, row["service_name"])
-	assert.Greater(t, len(row["site_name"]), 3000)
-	assert.Less(t, len(row["site_name"])+len(long), 10000)
+	assert.Len(t, row["site_name"], 10000-streamRoom-2*streamFieldRoom-len(long)-len("site_name")-len("service_name"), "no more is cut than has to be")
 	assert.JSONEq(t, `{"site_name":6000}`, row[truncatedField])
+
+	attributes.PutStr("site_name", strings.Repeat("\x01", 20000)+"é")
+	attributes.PutStr("service_name", "short")
+	row = rows(t, encode(config, logs).body)[0]
+	assert.Equal(t, "short", row["service_name"], "the longest one gives way")
+	assert.Greater(t, len(row["site_name"]), 4900)
+	attributes.PutStr("site_name", long)
+	attributes.PutStr("service_name", long)
 
 	config.OnViolation.StreamBytes = ActionReject
 	assert.Equal(t, []rejection{{0, kindStreamBytes}}, encode(config, logs).rejected)

@@ -311,7 +311,7 @@ func TestNoErrorIsForgottenInARetry(t *testing.T) {
 				c.Idempotency.Enabled = idempotent
 			})
 			server.answerQuery = func(w http.ResponseWriter, query string) {
-				if strings.Contains(query, "count()") {
+				if strings.Contains(query, "stats count(") {
 					rowsPresent(w, 1)
 					return
 				}

@@ -69,7 +69,7 @@ func createDefaultConfig() component.Config {
 			Enabled:         true,
 			Field:           "delivery_id",
 			Timeout:         10 * time.Second,
-			VisibilityDelay: 2 * time.Second,
+			VisibilityDelay: 5 * time.Second,
 		},
 	}
 }

@@ -322,43 +322,76 @@ func (r *rowBuilder) limitFields(own int) {
 	}
 }
 
-// limitStream takes care that the server's index, and the header, have room for the stream fields of the row.
+// limitStream takes care that the server's index, and the header, have room for the stream fields of the row. The
+// longest ones give way, so that the row stays as near to its stream as can be.
 func (r *rowBuilder) limitStream() {
 	e := r.encoder
-	room := e.config.Limits.MaxStreamBytes - streamRoom
-	header := maxStreamHeaderBytes - len(e.namer.rules.streamHeader)
-	for i := 0; i < len(r.row); i++ {
+	action := e.config.OnViolation.StreamBytes
+	for {
+		longest, surplus := r.streamSurplus()
+		if longest < 0 {
+			break
+		}
+		r.violate(kindStreamBytes, action, 1)
+		if action == ActionReject {
+			break
+		}
+		f := &r.row[longest].field
+		if n := r.streamCut(f, surplus); action == ActionTruncate && n > 0 {
+			text := r.textOf(f)
+			r.markCut(f.name, len(text))
+			r.row[longest] = rowField{field: field{name: f.name, text: text[:n], isText: true}}
+			continue
+		}
+		r.move(f)
+		r.row = slices.Delete(r.row, longest, longest+1)
+	}
+	r.limitFields(r.ownFields()) // the marker and the overflow field are fields, too
+}
+
+// streamSurplus returns how many bytes the stream fields of the row are over what the index takes, and the field with
+// the longest value, or, where the header has no room for a name, that field and no bytes. It returns -1 for a row that
+// is within the limits.
+func (r *rowBuilder) streamSurplus() (longest, surplus int) {
+	e := r.encoder
+	surplus = streamRoom - e.config.Limits.MaxStreamBytes
+	header := len(e.namer.rules.streamHeader)
+	longest, most := -1, -1
+	for i := range r.row {
 		f := &r.row[i].field
 		if !e.namer.isStream(f.name) {
 			continue
 		}
 		if !e.namer.rules.streams[f.name] {
-			header -= len(f.name) + 1
-		}
-		text := r.textOf(f)
-		need := len(f.name) + streamFieldRoom + len(text) + controls(text)
-		if need <= room && header >= 0 {
-			room -= need
-			continue
-		}
-		action := e.config.OnViolation.StreamBytes
-		r.violate(kindStreamBytes, action, 1)
-		if rest := room - len(f.name) - streamFieldRoom; action == ActionTruncate && header >= 0 && rest > 0 {
-			if n := wholeRunes(text, rest-min(rest, controls(text))); n > 0 {
-				r.markCut(f.name, len(text))
-				r.row[i] = rowField{field: field{name: f.name, text: text[:n], isText: true}}
-				room = 0
-				continue
+			if header += len(f.name) + 1; header > maxStreamHeaderBytes {
+				return i, 0
 			}
 		}
-		if header < 0 {
-			header += len(f.name) + 1
+		text := r.textOf(f)
+		bytes := len(text) + controls(text)
+		surplus += len(f.name) + streamFieldRoom + bytes
+		if bytes >= most {
+			longest, most = i, bytes
 		}
-		r.move(f)
-		r.row = append(r.row[:i], r.row[i+1:]...)
-		i--
 	}
-	r.limitFields(r.ownFields()) // the marker and the overflow field are fields, too
+	if surplus <= 0 {
+		return -1, 0
+	}
+	return longest, surplus
+}
+
+// streamCut returns how much of a value is left when the surplus is cut off it: nothing where that is all of it, or
+// where it is the name that has no room.
+func (r *rowBuilder) streamCut(f *field, surplus int) int {
+	text := r.textOf(f)
+	n := len(text)
+	for left := surplus; left > 0 && n > 0; n-- {
+		left -= 1 + controls(text[n-1:n])
+	}
+	if surplus == 0 {
+		return 0
+	}
+	return wholeRunes(text, n)
 }
 
 // controls counts the bytes that the index stores as two (lib/logstorage/stream_tags.go: marshalTagValue).

@@ -78,6 +78,19 @@ func parseTime(text string) (int64, error) {
 	return t.UnixNano(), nil
 }
 
+// stream returns the values of the fields in a list of names, as the header has it.
+func (row *parsedRow) stream(names string) string {
+	var values strings.Builder
+	for name := range strings.SplitSeq(names, ",") {
+		for _, f := range row.fields {
+			if f.name == name {
+				_, _ = fmt.Fprintf(&values, "%q=%q,", f.name, f.text)
+			}
+		}
+	}
+	return values.String()
+}
+
 // rowKey is the hash of a row's fields, and of its time.
 type rowKey [16]byte
 
