@@ -1,0 +1,4 @@
+package otlpzerocopyencodingextension
+
+// Config has no settings.
+type Config struct{}

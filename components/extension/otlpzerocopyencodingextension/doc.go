@@ -1,0 +1,5 @@
+//go:generate mdatagen metadata.yaml
+
+// Package otlpzerocopyencodingextension decodes OTLP logs for receivers without
+// copying their strings.
+package otlpzerocopyencodingextension
