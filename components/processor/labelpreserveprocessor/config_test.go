@@ -37,11 +37,18 @@ func parseConfig(t testing.TB, text string) *Config {
 	return unmarshalConfig(t, confmap.NewFromStringMap(tree))
 }
 
+// configOf returns the defaults with these labels.
+func configOf(labels ...LabelConfig) *Config {
+	cfg := newDefaultConfig()
+	cfg.Labels = labels
+	return cfg
+}
+
 func TestLoadConfig(t *testing.T) {
 	separator := ":"
-	assert.Equal(t, &Config{Labels: []LabelConfig{{Name: "site_name"}}}, loadConfig(t, "label_preserve"))
-	assert.Equal(t, &Config{Labels: []LabelConfig{
-		{
+	assert.Equal(t, configOf(LabelConfig{Name: "site_name"}), loadConfig(t, "label_preserve"))
+	assert.Equal(t, configOf(
+		LabelConfig{
 			Name:    "site_name",
 			Aliases: []string{"site.name", "site"},
 			From: []SourceConfig{
@@ -53,10 +60,10 @@ func TestLoadConfig(t *testing.T) {
 			},
 			Default: "unknown",
 		},
-		{Name: "host_name", From: []SourceConfig{{Source: "host_name"}}},
-		{Name: "team", Aliases: []string{}, From: []SourceConfig{{Source: "static", Value: "platform"}}},
-		{Name: "origin", From: []SourceConfig{{Source: "join", Labels: []string{"site_name", "team"}, Separator: &separator}}},
-	}}, loadConfig(t, "label_preserve/full"))
+		LabelConfig{Name: "host_name", From: []SourceConfig{{Source: "host_name"}}},
+		LabelConfig{Name: "team", Aliases: []string{}, From: []SourceConfig{{Source: "static", Value: "platform"}}},
+		LabelConfig{Name: "origin", From: []SourceConfig{{Source: "join", Labels: []string{"site_name", "team"}, Separator: &separator}}},
+	), loadConfig(t, "label_preserve/full"))
 
 	for _, id := range []string{"label_preserve", "label_preserve/full", "label_preserve/agent", "label_preserve/consumer", "label_preserve/scope"} {
 		assert.NoError(t, loadConfig(t, id).Validate(), id)
@@ -156,12 +163,12 @@ func TestValidate(t *testing.T) {
 		{
 			"unknown source",
 			`labels: [{name: site_name, from: [{source: record}, {source: foo}]}]`,
-			"labels[0] (site_name): unknown source `foo` in `from[1]`, want one of record, resource, scope, env, host_name, static, join",
+			"labels[0] (site_name): unknown source `foo` in `from[1]`, want one of record, resource, scope, context, env, host_name, static, join",
 		},
 		{
 			"no source",
 			`labels: [{name: job, from: [{key: x}]}]`,
-			"labels[0] (job): unknown source `` in `from[0]`, want one of record, resource, scope, env, host_name, static, join",
+			"labels[0] (job): unknown source `` in `from[0]`, want one of record, resource, scope, context, env, host_name, static, join",
 		},
 		{
 			"env without key",
@@ -217,7 +224,7 @@ func TestValidate(t *testing.T) {
 			"a fault in each of two labels",
 			`labels: [{name: job, from: []}, {name: env, from: [{source: foo}]}]`,
 			"labels[0] (job): `from` must not be empty, leave it out for record, then resource\n" +
-				"labels[1] (env): unknown source `foo` in `from[0]`, want one of record, resource, scope, env, host_name, static, join",
+				"labels[1] (env): unknown source `foo` in `from[0]`, want one of record, resource, scope, context, env, host_name, static, join",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

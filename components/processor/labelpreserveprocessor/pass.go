@@ -1,48 +1,99 @@
 package labelpreserveprocessor
 
 import (
+	"context"
 	"encoding/binary"
 	"slices"
+	"strconv"
+	"strings"
 
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // pass is the work on one batch, one resource after the other: openResource, then for
-// each scope openScope and resolveRecords, then closeResource. From there on groups
-// says whether the resource must be split, and finish writes the resource.
+// each scope openScope and record for each record, then closeResource. From there on
+// groups says whether the resource must be split, and the finish functions write the
+// resource.
 type pass struct {
 	*labelSet
 
 	// What is at hand in each place, indexed by sourceKind.
-	attrs [places]pcommon.Map
-	found [places][]finding
+	attrs    [places]pcommon.Map
+	found    [places][]finding
+	oversize [places]bool
+	inner    []finding // of a span event or link
 
-	values []string // of the labels of the record at hand, "" for none
-	joins  []string // the last value each label got from a join, to build it only once
-	buf    []byte
+	values   []string // of the labels of the record at hand, "" for none
+	losers   []string // what each value won against, "" for nothing
+	chosen   []int    // the source of each value, by number; fromDefault or fromNowhere
+	joins    []string // the last value each label got from a join, to build it only once
+	contexts []string // of the batch, by source.context
+	shared   sharedValues
+	buf      []byte
 
-	// The records of a resource whose labels have the same values form a group.
-	tuples  []string       // the values of group 0, then those of group 1, and so on
-	groupOf []int          // the group of each record, in the order of the records
-	last    int            // the group of the last record
+	budget budget
+
+	// The records of a resource whose resource must have the same labels form a group.
+	tuples  []string       // what the resource of group 0 has, then that of group 1, and so on; see key
+	key     []string       // that of the record at hand
+	groupOf []int          // the group of each record, in the order of the records, or rejected
+	last    int            // the group of the last record that is in one
 	index   map[string]int // the groups but group 0 by their values
 
-	conflicts []int64 // records, by label
-	missing   []int64 // records, by label
+	rejectedHere int      // records of the resource at hand
+	everywhere   []bool   // every record of the resource at hand has the label
+	onResource   []string // see resourceValues
+
+	counts counts
 }
+
+// counts are what a batch adds to the counters.
+type counts struct {
+	conflicts []int64 // records, by label
+	defaulted []int64 // records, by label
+	missing   []int64 // records, by label
+	rejected  []int64 // records, by the first label they lack
+	truncated []int64 // records, by label
+	evicted   [evictionKinds]int64
+}
+
+// rejected stands for the group of a record that lacks a label it must have.
+const rejected = -1
+
+// Values of pass.chosen that are no source.
+const (
+	fromDefault = -1
+	fromNowhere = -2
+)
 
 // none stands for the attributes of a place that does not exist. It is never written to.
 var none = pcommon.NewMap()
 
-func newPass(ls *labelSet) *pass {
+func newPass(ls *labelSet, shared sharedValues) *pass {
 	n := len(ls.labels)
 	p := &pass{
-		labelSet:  ls,
-		values:    make([]string, n),
-		joins:     make([]string, n),
-		index:     make(map[string]int),
-		conflicts: make([]int64, n),
-		missing:   make([]int64, n),
+		labelSet: ls,
+		inner:    make([]finding, n),
+		values:   make([]string, n),
+		losers:   make([]string, n),
+		chosen:   make([]int, n),
+		joins:    make([]string, n),
+		contexts: make([]string, len(ls.contexts)),
+		shared:   shared,
+		key:      make([]string, n+1),
+
+		everywhere: make([]bool, n),
+		onResource: make([]string, n),
+
+		index: make(map[string]int),
+		counts: counts{
+			conflicts: make([]int64, n),
+			defaulted: make([]int64, n),
+			missing:   make([]int64, n),
+			rejected:  make([]int64, n),
+			truncated: make([]int64, n),
+		},
 	}
 	for place := range p.found {
 		p.found[place] = make([]finding, n)
@@ -51,26 +102,61 @@ func newPass(ls *labelSet) *pass {
 	return p
 }
 
+// begin takes what the context of the batch says.
+func (p *pass) begin(ctx context.Context) {
+	if len(p.contexts) == 0 {
+		return
+	}
+	metadata := client.FromContext(ctx).Metadata
+	for i, key := range p.labelSet.contexts {
+		p.contexts[i] = ""
+		for _, value := range metadata.Get(key) {
+			if value != "" {
+				// A header may hold any bytes, an attribute may not: see readConstants.
+				p.contexts[i] = strings.ToValidUTF8(value, "\ufffd")
+				break
+			}
+		}
+	}
+}
+
 // reset forgets the counts and lets go of the data.
 func (p *pass) reset() {
 	for place := range p.attrs {
-		p.open(sourceKind(place), none)
+		p.attrs[place] = none
+		clear(p.found[place])
 	}
+	clear(p.inner)
 	clear(p.values)
+	clear(p.losers)
+	clear(p.contexts)
+	clear(p.onResource)
+	clear(p.key)
 	clear(p.tuples)
-	clear(p.conflicts)
-	clear(p.missing)
+	p.budget.reset()
+	clear(p.counts.conflicts)
+	clear(p.counts.defaulted)
+	clear(p.counts.missing)
+	clear(p.counts.rejected)
+	clear(p.counts.truncated)
+	clear(p.counts.evicted[:])
 }
 
 func (p *pass) open(place sourceKind, attrs pcommon.Map) {
 	p.attrs[place] = attrs
-	p.find(attrs, p.found[place])
+	p.oversize[place] = p.find(attrs, p.found[place])
 }
 
 func (p *pass) openResource(attrs pcommon.Map) {
 	p.open(inResource, attrs)
+	p.budget.open(p)
 	p.tuples = p.tuples[:0]
 	p.groupOf = p.groupOf[:0]
+	p.last = rejected
+	p.rejectedHere = 0
+	for i := range p.everywhere {
+		p.everywhere[i] = true
+	}
 	clear(p.index)
 }
 
@@ -92,17 +178,47 @@ type recordSlice[R any] interface {
 	RemoveIf(func(R) bool)
 }
 
-// resolveRecords resolves the labels of each record, writes them to it and assigns it
-// to a group.
-func resolveRecords[S recordSlice[R], R record[R]](p *pass, records S) {
+// resolveRecords labels each record. reserved is how many labels their series have beside
+// their attributes.
+func resolveRecords[S recordSlice[R], R record[R]](p *pass, records S, reserved int) {
 	for i := range records.Len() {
-		attrs := records.At(i).Attributes()
-		p.open(inRecord, attrs)
-		p.resolve()
-		p.count()
-		p.write(attrs, p.found[inRecord], p.values)
-		p.groupOf = append(p.groupOf, p.group())
+		p.record(records.At(i).Attributes(), reserved)
 	}
+}
+
+// record resolves the labels of a record, writes them to it and assigns it to a group. A
+// record that is rejected stays as it is, and record reports false.
+func (p *pass) record(attrs pcommon.Map, reserved int) bool {
+	p.open(inRecord, attrs)
+	p.resolve()
+	if !p.count() {
+		p.groupOf = append(p.groupOf, rejected)
+		p.rejectedHere++
+		return false
+	}
+	p.write(attrs, p.found[inRecord], p.values, inRecord, nil)
+	p.annotate(attrs)
+	evicted := p.budget.keep(p, attrs, reserved)
+	p.groupOf = append(p.groupOf, p.group(evicted))
+	return true
+}
+
+// within labels a span event or link like its span, which is at hand.
+func (p *pass) within(attrs pcommon.Map, place sourceKind) {
+	p.find(attrs, p.inner)
+	for i, value := range p.values {
+		if f := &p.inner[i]; value != "" && (f.other != "" || (f.value != "" && f.value != value)) {
+			p.counts.conflicts[i]++
+			if l := &p.labels[i]; l.conflictKey != "" {
+				loser := f.value
+				if loser == value {
+					loser = f.other
+				}
+				attrs.PutStr(l.conflictKey, loser)
+			}
+		}
+	}
+	p.write(attrs, p.inner, p.values, place, nil)
 }
 
 // closeResource ends the records of a resource. A resource without any gets its labels
@@ -114,36 +230,53 @@ func (p *pass) closeResource() {
 	p.open(inRecord, none)
 	p.open(inScope, none)
 	p.resolve()
-	p.tuples = append(p.tuples, p.values...)
+	for i := range p.values {
+		p.values[i] = p.truncate(p.values[i])
+		p.everywhere[i] = false
+	}
+	p.group(0)
 }
 
 // resolve sets values from what is at hand. Labels are resolved in their order, so that
 // a join finds the values of those above.
 func (p *pass) resolve() {
 	for i := range p.labels {
-		p.values[i] = p.valueOf(i)
+		p.values[i], p.chosen[i] = p.valueOf(i)
 	}
 }
 
-func (p *pass) valueOf(i int) string {
+func (p *pass) valueOf(i int) (string, int) {
 	l := &p.labels[i]
 	for j := range l.sources {
-		var value string
-		switch src := &l.sources[j]; {
-		case src.kind == constant:
-			value = src.value
-		case src.kind == joined:
-			value = p.join(i, src)
-		case src.key == "":
-			value = p.found[src.kind][i].value
-		default:
-			value = valueUnder(p.attrs[src.kind], src.key)
-		}
-		if value != "" {
-			return value
+		if value := p.valueFrom(i, &l.sources[j]); value != "" {
+			return value, j
 		}
 	}
-	return l.fallback
+	if l.fallback != "" {
+		return l.fallback, fromDefault
+	}
+	return "", fromNowhere
+}
+
+func (p *pass) valueFrom(i int, src *source) string {
+	switch src.kind {
+	case constant:
+		return src.value
+	case joined:
+		return p.join(i, src)
+	case inContext:
+		for _, key := range src.context {
+			if p.contexts[key] != "" {
+				return p.contexts[key]
+			}
+		}
+		return ""
+	default:
+		if src.key == "" {
+			return p.found[src.kind][i].value
+		}
+		return valueUnder(p.attrs[src.kind], src.key)
+	}
 }
 
 // valueUnder returns the first non-empty value under key: OTLP does not keep a sender from
@@ -179,41 +312,237 @@ func (p *pass) join(i int, src *source) string {
 	return p.joins[i]
 }
 
-// count adds the labels of the record at hand to the counts.
-func (p *pass) count() {
+// count adds the labels of the record at hand to the counts and cuts what is too long. It
+// reports whether the record has all labels that it must have.
+func (p *pass) count() bool {
 	for i, value := range p.values {
+		if value == "" && p.labels[i].missing == onMissingReject {
+			p.counts.rejected[i]++
+			return false
+		}
+	}
+	for i, value := range p.values {
+		p.losers[i] = ""
 		if value == "" {
-			p.missing[i]++
+			p.counts.missing[i]++
+			p.everywhere[i] = false
 			continue
 		}
-		for place := range p.found {
-			if f := &p.found[place][i]; f.differ || (f.value != "" && f.value != value) {
-				p.conflicts[i]++
-				break
+		if p.chosen[i] == fromDefault {
+			p.counts.defaulted[i]++
+		}
+		if loser := p.loser(i); loser != "" {
+			p.counts.conflicts[i]++
+			p.losers[i] = p.truncate(loser)
+		}
+		if cut := p.truncate(value); len(cut) < len(value) {
+			p.counts.truncated[i]++
+			p.values[i] = cut
+		}
+	}
+	return true
+}
+
+// loser returns the value of label i that lost against the one it has, "" for none: that
+// of the first source that has another value, or else of the first place that has.
+func (p *pass) loser(i int) string {
+	value := p.values[i]
+	conflict := false
+	for place := range p.found {
+		f := &p.found[place][i]
+		conflict = conflict || f.other != "" || (f.value != "" && f.value != value)
+	}
+	for j := range p.labels[i].sources {
+		if src := &p.labels[i].sources[j]; src.kind == inContext {
+			other := p.valueFrom(i, src)
+			conflict = conflict || (other != "" && other != value)
+		}
+	}
+	if !conflict {
+		return ""
+	}
+	for j := range p.labels[i].sources {
+		src := &p.labels[i].sources[j]
+		switch {
+		case src.kind == inContext:
+			if other := p.valueFrom(i, src); other != "" && other != value {
+				return other
 			}
+		case src.kind < places && src.key == "":
+			if other := p.found[src.kind][i].unlike(value); other != "" {
+				return other
+			}
+		}
+	}
+	for place := range p.found {
+		if other := p.found[place][i].unlike(value); other != "" {
+			return other
+		}
+	}
+	return ""
+}
+
+// unlike returns the first value that is not this one.
+func (f *finding) unlike(value string) string {
+	if f.value != value {
+		return f.value
+	}
+	return f.other
+}
+
+// write puts the labels that have a value into attrs, each under its output names alone,
+// and removes what is empty of those that have none. Labels that are not written to this
+// place are removed from it, so that no exporter prefers what is there. found is what find
+// says of attrs; forms are the identityForms of a resource of metrics.
+func (p *pass) write(attrs pcommon.Map, found []finding, values []string, place sourceKind, forms []identityForm) {
+	added, removes := 0, false
+	for i, value := range values {
+		f := &found[i]
+		switch {
+		case value == "":
+			removes = removes || f.empty
+		case !p.labels[i].at[place]:
+			removes = removes || f.entries > 0
+		case !f.inPlace(value, p.outputs(i, forms)):
+			added += len(p.outputs(i, forms).names)
+			removes = removes || f.entries > 0
+		}
+	}
+	if removes {
+		attrs.RemoveIf(func(k string, v pcommon.Value) bool {
+			key, ok := p.keys.get(k)
+			if !ok {
+				return false
+			}
+			i := key.label
+			switch value := values[i]; {
+			case value == "":
+				return isEmpty(v)
+			case !p.labels[i].at[place]:
+				return true
+			default:
+				return !found[i].inPlace(value, p.outputs(i, forms))
+			}
+		})
+	}
+	if added == 0 {
+		return
+	}
+	attrs.EnsureCapacity(attrs.Len() + added)
+	for i, value := range values {
+		if value == "" || !p.labels[i].at[place] {
+			continue
+		}
+		out := p.outputs(i, forms)
+		if found[i].inPlace(value, out) {
+			continue
+		}
+		for _, name := range out.names {
+			p.shared.put(attrs, name, i, value)
 		}
 	}
 }
 
-// group returns the group that values belong to, a new one when they are new.
-func (p *pass) group() int {
-	if len(p.groupOf) > 0 && slices.Equal(p.values, p.tuple(p.last)) {
-		return p.last
+// outputs returns the keys label i leaves under.
+func (p *pass) outputs(i int, forms []identityForm) *outputs {
+	l := &p.labels[i]
+	if forms == nil || l.identity < 0 {
+		return &l.outs
 	}
-	p.last = p.findGroup()
+	return &l.identityOuts[forms[l.identity]]
+}
+
+// annotate writes what the configuration wants to be said about the labels of the record.
+func (p *pass) annotate(attrs pcommon.Map) {
+	marked := p.buf[:0]
+	for i, value := range p.values {
+		l := &p.labels[i]
+		if value == "" {
+			if l.missing == onMissingMark {
+				if len(marked) > 0 {
+					marked = append(marked, ',')
+				}
+				marked = append(marked, l.name...)
+			}
+			continue
+		}
+		if l.conflictKey != "" && p.losers[i] != "" {
+			attrs.PutStr(l.conflictKey, p.losers[i])
+		}
+	}
+	if len(marked) > 0 {
+		attrs.PutStr(p.missingKey, string(marked))
+	}
+	p.buf = marked[:0]
+	if p.provenanceKey == "" {
+		return
+	}
+	// What an earlier processor on the way has written says more than what this one sees.
+	if earlier, ok := attrs.Get(p.provenanceKey); !ok || isEmpty(earlier) {
+		attrs.PutStr(p.provenanceKey, p.provenance())
+	}
+}
+
+// provenance returns `label=source:key` of each label that has a value, with commas between.
+func (p *pass) provenance() string {
+	var b strings.Builder
+	for i, value := range p.values {
+		if value == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		l := &p.labels[i]
+		b.WriteString(l.name)
+		b.WriteByte('=')
+		if p.chosen[i] == fromDefault {
+			b.WriteString(onMissingDefault)
+			continue
+		}
+		src := &l.sources[p.chosen[i]]
+		b.WriteString(src.config.Source)
+		key := src.config.Key
+		if key == "" && src.kind < places {
+			key = l.keyNames[p.found[src.kind][i].rank]
+		}
+		if key != "" {
+			b.WriteByte(':')
+			b.WriteString(key)
+		}
+	}
+	return b.String()
+}
+
+// group returns the group of the record at hand, a new one when its resource must be
+// another one: by its labels, and by how many attributes it must leave out.
+func (p *pass) group(evicted int) int {
+	for i := range p.labels {
+		if p.labels[i].at[inResource] {
+			p.key[i] = p.values[i]
+		}
+	}
+	if last := &p.key[len(p.labels)]; evicted == 0 {
+		*last = ""
+	} else {
+		*last = strconv.Itoa(evicted)
+	}
+	if p.last == rejected || !slices.Equal(p.key, p.tuple(p.last)) {
+		p.last = p.findGroup()
+	}
 	return p.last
 }
 
 func (p *pass) findGroup() int {
-	if len(p.groupOf) == 0 {
-		p.tuples = append(p.tuples, p.values...)
+	if len(p.tuples) == 0 {
+		p.tuples = append(p.tuples, p.key...)
 		return 0
 	}
-	if slices.Equal(p.values, p.tuple(0)) {
+	if slices.Equal(p.key, p.tuple(0)) {
 		return 0
 	}
 	p.buf = p.buf[:0]
-	for _, value := range p.values {
+	for _, value := range p.key {
 		// The length keeps ("a", "bc") apart from ("ab", "c").
 		p.buf = binary.AppendUvarint(p.buf, uint64(len(value)))
 		p.buf = append(p.buf, value...)
@@ -223,28 +552,71 @@ func (p *pass) findGroup() int {
 	}
 	g := p.groups()
 	p.index[string(p.buf)] = g
-	p.tuples = append(p.tuples, p.values...)
+	p.tuples = append(p.tuples, p.key...)
 	return g
 }
 
-// groups returns how many resources the resource at hand must become.
+// groups returns how many resources the records that are not rejected need.
 func (p *pass) groups() int {
-	return len(p.tuples) / len(p.labels)
+	return len(p.tuples) / len(p.key)
 }
 
-// tuple returns the values of a group.
+// mustSplit reports whether records leave the resource at hand.
+func (p *pass) mustSplit() bool {
+	return p.groups() > 1 || p.rejectedHere > 0
+}
+
+// tuple returns what the resource of a group has: the values of its labels, and last how
+// many attributes it must leave out.
 func (p *pass) tuple(group int) []string {
-	n := len(p.labels)
+	n := len(p.key)
 	return p.tuples[group*n : (group+1)*n]
+}
+
+// resourceValues returns the values of the labels of a group for write. A label that is not
+// written to the resource counts as having one, so that it is removed there, if all records
+// have it.
+func (p *pass) resourceValues(values []string) []string {
+	copy(p.onResource, values)
+	for i := range p.labels {
+		if !p.labels[i].at[inResource] && p.everywhere[i] {
+			p.onResource[i] = p.labels[i].name
+		}
+	}
+	return p.onResource
 }
 
 // writeResource writes the labels of a group to the attributes of its resource, which
 // are those of openResource or a copy.
 func (p *pass) writeResource(attrs pcommon.Map, group int) {
-	p.write(attrs, p.found[inResource], p.tuple(group))
+	tuple := p.tuple(group)
+	values, evicted := tuple[:len(p.labels)], tuple[len(p.labels)]
+	var forms []identityForm
+	if len(p.identities) > 0 {
+		var all [2]identityForm
+		forms = all[:len(p.identities)]
+		for i := range p.identities {
+			forms[i] = p.identities[i].form(p.labelSet, attrs, values)
+		}
+	}
+	p.write(attrs, p.found[inResource], p.resourceValues(values), inResource, forms)
+	for i := range forms {
+		if forms[i] == withoutIdentity && p.identities[i].keyLabel < 0 {
+			p.identities[i].hide(attrs)
+		}
+	}
+	if evicted != "" {
+		n, _ := strconv.Atoi(evicted) // written by group
+		p.budget.evictFromResource(attrs, n)
+	}
 }
 
-// cleanScope cleans the attributes of a scope of the group.
+// cleanScope removes from the attributes of a scope the labels that have a value, because
+// its records or the resource hold them, and those that are empty.
 func (p *pass) cleanScope(attrs pcommon.Map, group int) {
-	p.clean(attrs, p.tuple(group))
+	values := p.resourceValues(p.tuple(group)[:len(p.labels)])
+	attrs.RemoveIf(func(k string, v pcommon.Value) bool {
+		key, ok := p.keys.get(k)
+		return ok && (isEmpty(v) || values[key.label] != "")
+	})
 }

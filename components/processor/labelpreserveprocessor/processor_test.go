@@ -381,7 +381,7 @@ func TestSignals(t *testing.T) {
 // another consumer of it reads changes.
 // A batch whose context has ended comes back as it was, with the error of the context.
 func TestEndedContext(t *testing.T) {
-	lp := startedProcessor(t, &Config{Labels: []LabelConfig{{Name: "site_name"}}})
+	lp := startedProcessor(t, configOf(LabelConfig{Name: "site_name"}))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 
