@@ -6,6 +6,9 @@ type labelKey struct {
 	// rank is the preference among the keys of the label: 0 is the name, 1 the first
 	// alias, and so on; it is also the bit of the key in finding.keys.
 	rank int
+	// output is the bit of the key in quick.outputs, -1 when the label does not leave a
+	// record under it.
+	output int
 }
 
 // keyTable finds the label of a key. It is asked once for each attribute of each record,
@@ -50,16 +53,18 @@ func (t *keyTable) home(key string) uint {
 	return h & uint(len(t.slots)-1)
 }
 
-func (t *keyTable) get(key string) (labelKey, bool) {
+// mayHave reports whether a key has a length that one of the table has. It is small
+// enough to be inlined where get is not.
+func (t *keyTable) mayHave(key string) bool {
 	n := uint(len(key))
-	if n < 256 {
-		if t.lengths[n/64]&(1<<(n%64)) == 0 {
-			return labelKey{}, false
-		}
-	} else if !t.long {
+	return (n < 256 && t.lengths[n/64]&(1<<(n%64)) != 0) || (n >= 256 && t.long)
+}
+
+func (t *keyTable) get(key string) (labelKey, bool) {
+	if !t.mayHave(key) {
 		return labelKey{}, false
 	}
-	// A key that is empty has no length bit, so key[0] is there.
+	// An empty key has no length of the table, so key[0] is there.
 	for i := t.home(key); t.slots[i].key != ""; i = (i + 1) & uint(len(t.slots)-1) {
 		if t.slots[i].key == key {
 			return t.slots[i].label, true

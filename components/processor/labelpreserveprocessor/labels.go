@@ -24,6 +24,8 @@ type labelSet struct {
 	missingKey    string
 	provenanceKey string // "" for none
 
+	repeats bool // a record may be labelled like the one before, see quick
+
 	contexts   []string // the keys of the sources of kind inContext, by source.context
 	identities []identity
 	rejects    bool // a label is `on_missing: reject`
@@ -41,6 +43,8 @@ type label struct {
 	at       [writePlaces]bool // is written to this place
 	outs     outputs
 	keyNames []string // by rank
+
+	recordOutputs uint64 // the bits of the keys on a record, see labelKey.output
 
 	// On the resource of metrics the outputs depend on what exporters derive from them.
 	identity     int // the number of the identity that the label is a part of, -1 for none
@@ -160,11 +164,37 @@ func newLabelSet(cfg *Config, signal string) *labelSet {
 		ls.links = ls.links || l.at[toLink]
 		ls.labels = append(ls.labels, l)
 	}
+	ls.repeats = len(ls.labels) > 0 && ls.numberOutputs(keys) && ls.provenanceKey == ""
 	ls.keys = newKeyTable(keys)
 	if signal == signalMetrics {
 		ls.identities = newIdentities(keys)
 	}
 	return ls
+}
+
+// numberOutputs gives each key that a record leaves with its bit, and reports whether there
+// are few enough of them, and whether nothing but them decides about the labels of a record.
+func (ls *labelSet) numberOutputs(keys map[string]labelKey) bool {
+	n := 0
+	for i := range ls.labels {
+		l := &ls.labels[i]
+		for _, src := range l.sources {
+			if src.kind == inRecord && src.key != "" {
+				return false
+			}
+		}
+		for rank, name := range l.keyNames {
+			key := keys[name]
+			key.output = -1
+			if l.at[inRecord] && l.outs.keys&(1<<rank) != 0 {
+				key.output = n
+				l.recordOutputs |= 1 << n
+				n++
+			}
+			keys[name] = key
+		}
+	}
+	return n <= 64
 }
 
 // newSource translates one entry of `from`; number has the labels declared so far, names

@@ -25,6 +25,7 @@ type pass struct {
 	inner    []finding // of a span event or link
 
 	values   []string // of the labels of the record at hand, "" for none
+	cut      []bool   // the values that are not whole
 	losers   []string // what each value won against, "" for nothing
 	chosen   []int    // the source of each value, by number; fromDefault or fromNowhere
 	joins    []string // the last value each label got from a join, to build it only once
@@ -33,6 +34,7 @@ type pass struct {
 	buf      []byte
 
 	budget budget
+	quick  quick
 
 	// The records of a resource whose resource must have the same labels form a group.
 	tuples  []string       // what the resource of group 0 has, then that of group 1, and so on; see key
@@ -77,6 +79,7 @@ func newPass(ls *labelSet, shared sharedValues) *pass {
 		inner:    make([]finding, n),
 		values:   make([]string, n),
 		losers:   make([]string, n),
+		cut:      make([]bool, n),
 		chosen:   make([]int, n),
 		joins:    make([]string, n),
 		contexts: make([]string, len(ls.contexts)),
@@ -154,6 +157,7 @@ func (p *pass) openResource(attrs pcommon.Map) {
 	p.groupOf = p.groupOf[:0]
 	p.last = rejected
 	p.rejectedHere = 0
+	p.quick.known = false
 	for i := range p.everywhere {
 		p.everywhere[i] = true
 	}
@@ -162,6 +166,7 @@ func (p *pass) openResource(attrs pcommon.Map) {
 
 func (p *pass) openScope(attrs pcommon.Map) {
 	p.open(inScope, attrs)
+	p.quick.known = false
 }
 
 // record is what a log record, a span and the data points have in common.
@@ -189,17 +194,24 @@ func resolveRecords[S recordSlice[R], R record[R]](p *pass, records S, reserved 
 // record resolves the labels of a record, writes them to it and assigns it to a group. A
 // record that is rejected stays as it is, and record reports false.
 func (p *pass) record(attrs pcommon.Map, reserved int) bool {
+	if p.likeLast(attrs, reserved) {
+		return true
+	}
 	p.open(inRecord, attrs)
 	p.resolve()
-	if !p.count() {
+	if !p.mayPass() {
+		p.quick.known = false
 		p.groupOf = append(p.groupOf, rejected)
 		p.rejectedHere++
 		return false
 	}
+	p.compare()
+	p.tally()
 	p.write(attrs, p.found[inRecord], p.values, inRecord, nil)
 	p.annotate(attrs)
 	evicted := p.budget.keep(p, attrs, reserved)
 	p.groupOf = append(p.groupOf, p.group(evicted))
+	p.remember(evicted)
 	return true
 }
 
@@ -312,35 +324,49 @@ func (p *pass) join(i int, src *source) string {
 	return p.joins[i]
 }
 
-// count adds the labels of the record at hand to the counts and cuts what is too long. It
-// reports whether the record has all labels that it must have.
-func (p *pass) count() bool {
+// mayPass reports whether the record at hand has all labels that it must have, and counts it
+// if it has not.
+func (p *pass) mayPass() bool {
 	for i, value := range p.values {
 		if value == "" && p.labels[i].missing == onMissingReject {
 			p.counts.rejected[i]++
 			return false
 		}
 	}
+	return true
+}
+
+// compare sets the losers of the record at hand and cuts what is too long.
+func (p *pass) compare() {
 	for i, value := range p.values {
-		p.losers[i] = ""
+		p.losers[i], p.cut[i] = "", false
+		if value == "" {
+			p.everywhere[i] = false
+			continue
+		}
+		p.losers[i] = p.truncate(p.loser(i))
+		p.values[i] = p.truncate(value)
+		p.cut[i] = len(p.values[i]) < len(value)
+	}
+}
+
+// tally adds the labels of the record at hand to the counts.
+func (p *pass) tally() {
+	for i, value := range p.values {
 		if value == "" {
 			p.counts.missing[i]++
-			p.everywhere[i] = false
 			continue
 		}
 		if p.chosen[i] == fromDefault {
 			p.counts.defaulted[i]++
 		}
-		if loser := p.loser(i); loser != "" {
+		if p.losers[i] != "" {
 			p.counts.conflicts[i]++
-			p.losers[i] = p.truncate(loser)
 		}
-		if cut := p.truncate(value); len(cut) < len(value) {
+		if p.cut[i] {
 			p.counts.truncated[i]++
-			p.values[i] = cut
 		}
 	}
-	return true
 }
 
 // loser returns the value of label i that lost against the one it has, "" for none: that

@@ -14,22 +14,15 @@ import (
 // pcommon does not offer is to say so; sharedValues does it for it and only where it has
 // been found to be as it is here.
 
-// valueWords is pcommon.Value: the pointer to the value, and its state.
-type valueWords struct {
-	value *anyValueWords
+// valueLayout is pcommon.Value: a pointer to the value, and its state.
+type valueLayout struct {
+	value *struct{ held any }
 	state unsafe.Pointer
-}
-
-// anyValueWords is the value, an interface of a type and a pointer.
-type anyValueWords struct {
-	kind, data unsafe.Pointer
 }
 
 // share makes to the same string value as from, which is one.
 func share(from, to pcommon.Value) {
-	source := *(*valueWords)(unsafe.Pointer(&from))
-	target := *(*valueWords)(unsafe.Pointer(&to))
-	*target.value = *source.value
+	(*valueLayout)(unsafe.Pointer(&to)).value.held = (*valueLayout)(unsafe.Pointer(&from)).value.held
 }
 
 // poolingGate makes pdata take such structs back and use them again, which ends the sharing.
@@ -46,13 +39,12 @@ func canShare() bool {
 
 func layoutIsKnown() bool {
 	value := reflect.TypeFor[pcommon.Value]()
-	if value.Kind() != reflect.Struct || value.NumField() != 2 || value.Size() != unsafe.Sizeof(valueWords{}) ||
+	if value.Kind() != reflect.Struct || value.NumField() != 2 || value.Size() != unsafe.Sizeof(valueLayout{}) ||
 		value.Field(0).Type.Kind() != reflect.Pointer || value.Field(1).Type.Kind() != reflect.Pointer {
 		return false
 	}
 	held := value.Field(0).Type.Elem()
-	return held.Kind() == reflect.Struct && held.NumField() == 1 && held.Field(0).Type.Kind() == reflect.Interface &&
-		held.Field(0).Type.NumMethod() > 0 && held.Size() == unsafe.Sizeof(anyValueWords{})
+	return held.Kind() == reflect.Struct && held.NumField() == 1 && held.Field(0).Type == reflect.TypeFor[any]()
 }
 
 // stringsAreReplaced tries it: what is set on one of two that share is not seen on the other.
