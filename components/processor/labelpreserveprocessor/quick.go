@@ -1,15 +1,20 @@
 package labelpreserveprocessor
 
-import "go.opentelemetry.io/collector/pdata/pcommon"
+import (
+	"math/bits"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
 
 // quick is what is known of the record before, for the next one: almost always it is of the
-// same resource and scope and has the same labels, or has none and gets the same. The result
-// is that of the long way, which a test holds.
+// same resource and scope and has the same labels, or lacks the same and gets the same. The
+// result is that of the long way, which a test holds.
 type quick struct {
 	known bool // there is one, of this resource and scope, and its values are those of the pass
-	bare  bool // it had no labels of its own
 
-	outputs uint64 // the keys that a record with these values has
+	plain   bool   // it had no keys of labels but those in had, and these as they should leave
+	had     uint64 // the keys it had, by labelKey.output
+	outputs uint64 // the keys that a record with these values leaves with
 	// What the resource, the scope and the context say is what the record says, so that one
 	// that has its labels in place has no conflict and needs no note.
 	agrees  bool
@@ -25,12 +30,18 @@ func (p *pass) remember(evicted int) {
 	if !q.known {
 		return
 	}
-	q.bare = true
-	q.outputs = 0
+	q.plain, q.had, q.outputs = true, 0, 0
 	for i := range p.labels {
-		q.bare = q.bare && p.found[inRecord][i].entries == 0
+		l, f := &p.labels[i], &p.found[inRecord][i]
 		if p.values[i] != "" {
-			q.outputs |= p.labels[i].recordOutputs
+			q.outputs |= l.recordOutputs
+		}
+		switch {
+		case f.entries == 0:
+		case p.values[i] != "" && l.at[inRecord] && f.inPlace(p.values[i], &l.outs):
+			q.had |= l.recordOutputs
+		default:
+			q.plain = false
 		}
 	}
 }
@@ -59,11 +70,13 @@ func (p *pass) likeLast(attrs pcommon.Map, reserved int) bool {
 		}
 	}
 	switch {
-	case has == 0 && q.bare:
+	case has == q.had && q.plain:
 		p.tally()
-		p.writeAll(attrs)
+		if has != q.outputs {
+			p.writeMissing(attrs, has)
+		}
 		p.annotate(attrs)
-	case has == q.outputs && has != 0 && p.inAgreement():
+	case has == q.outputs && p.inAgreement():
 		for i, value := range p.values {
 			if value == "" {
 				p.counts.missing[i]++
@@ -110,18 +123,12 @@ func (p *pass) inAgreement() bool {
 	return q.agrees
 }
 
-// writeAll writes the labels to a record that has none.
-func (p *pass) writeAll(attrs pcommon.Map) {
-	added := 0
-	for i, value := range p.values {
-		if l := &p.labels[i]; value != "" && l.at[inRecord] {
-			added += len(l.outs.names)
-		}
-	}
-	attrs.EnsureCapacity(attrs.Len() + added)
+// writeMissing writes the labels that a record has none of the keys of.
+func (p *pass) writeMissing(attrs pcommon.Map, has uint64) {
+	attrs.EnsureCapacity(attrs.Len() + bits.OnesCount64(p.quick.outputs&^has))
 	for i, value := range p.values {
 		l := &p.labels[i]
-		if value == "" || !l.at[inRecord] {
+		if value == "" || l.recordOutputs&^has == 0 {
 			continue
 		}
 		for _, name := range l.outs.names {
