@@ -117,6 +117,8 @@ func (p *pass) inAgreement() bool {
 				q.agrees = q.agrees && (other == "" || other == value)
 			}
 		}
+		// A label that leaves no key on the record says nothing of the next one there.
+		q.agrees = q.agrees && (l.recordOutputs != 0 || p.found[inRecord][i].entries == 0)
 		// One that was cut stands for any value that begins like it.
 		q.agrees = q.agrees && (p.maxValueBytes == 0 || len(value) < p.maxValueBytes-4)
 	}
