@@ -291,7 +291,7 @@ func (l *LabelConfig) validateChoices() error {
 func (l *LabelConfig) validateLimits(limits *LimitsConfig) error {
 	for _, key := range append([]string{l.Name}, l.aliases()...) {
 		if !utf8.ValidString(key) {
-			return fmt.Errorf("the name `%q` is not valid UTF-8", key)
+			return fmt.Errorf("the name %q is not valid UTF-8", key)
 		}
 	}
 	if err := overLimit("`name`", l.Name, "max_name_bytes", limits.MaxNameBytes); err != nil && l.isOn(signalMetrics) {
