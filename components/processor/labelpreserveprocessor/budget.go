@@ -35,6 +35,7 @@ type budget struct {
 	order  []evictable // attributes of the resource that are no labels, the first to go first
 	sorted bool        // order is that of the resource at hand
 	forced int         // so many of order have to go in any case
+	late   int         // so many, the last ones, only after those of the record
 
 	inRecord []evictable
 	evicted  []evictable
@@ -123,8 +124,12 @@ func (b *budget) derived(p *pass) int {
 func (b *budget) shrink(p *pass, attrs pcommon.Map, tooMany int) int {
 	if !b.sorted {
 		b.order = b.list(p, b.resource, b.order[:0])
-		b.forced = forced(b.order)
-		b.sorted = true
+		b.forced, b.late, b.sorted = forced(b.order), 0, true
+		for i := range b.order {
+			if p.rank(&b.order[i]) == 2 {
+				b.late++
+			}
+		}
 	}
 	b.inRecord = b.list(p, attrs, b.inRecord[:0])
 	forcedInRecord := forced(b.inRecord)
@@ -138,9 +143,14 @@ func (b *budget) shrink(p *pass, attrs pcommon.Map, tooMany int) int {
 	if p.overflow && !merges {
 		tooMany++ // for the overflow attribute
 	}
-	fromResource := b.forced + max(0, min(tooMany, len(b.order)-b.forced))
-	tooMany -= fromResource - b.forced
-	fromRecord := forcedInRecord + max(0, min(tooMany, len(b.inRecord)-forcedInRecord))
+	take := func(from, upTo int) int {
+		n := max(0, min(tooMany, upTo-from))
+		tooMany -= n
+		return from + n
+	}
+	fromResource := take(b.forced, len(b.order)-b.late)
+	fromRecord := take(forcedInRecord, len(b.inRecord))
+	fromResource = take(fromResource, len(b.order))
 	if fromResource+fromRecord == 0 {
 		return 0
 	}
@@ -156,7 +166,8 @@ func (b *budget) shrink(p *pass, attrs pcommon.Map, tooMany int) int {
 }
 
 // list appends the attributes that are no labels, the first to go first: those over a limit
-// of their own, then from the last key to the first.
+// of their own, then from the last key to the first, and at the very end those that remote
+// write derives `job` and `instance` from.
 func (b *budget) list(p *pass, attrs pcommon.Map, into []evictable) []evictable {
 	for k, v := range attrs.All() {
 		if _, isLabel := p.keys.get(k); isLabel || k == p.overflowKey || k == p.missingKey {
@@ -172,15 +183,22 @@ func (b *budget) list(p *pass, attrs pcommon.Map, into []evictable) []evictable 
 		into = append(into, e)
 	}
 	slices.SortStableFunc(into, func(x, y evictable) int {
-		if x.mayStay() != y.mayStay() {
-			if x.mayStay() {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Compare(y.key, x.key)
+		return cmp.Or(cmp.Compare(p.rank(&x), p.rank(&y)), cmp.Compare(y.key, x.key))
 	})
 	return into
+}
+
+// rank is 0 for what must go, 1 for what may stay, 2 for what stays as long as it can.
+func (p *pass) rank(e *evictable) int {
+	if !e.mayStay() {
+		return 0
+	}
+	for i := range p.identities {
+		if id := &p.identities[i]; e.key == id.key || e.key == id.namespace {
+			return 2
+		}
+	}
+	return 1
 }
 
 // forced returns how many of the first attributes are over a limit of their own.
