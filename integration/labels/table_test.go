@@ -162,8 +162,8 @@ func (v *variant) ask(ctx context.Context, all []row) (map[string][]string, erro
 		if there == 0 {
 			faults["not there"] = true
 		}
-		for _, fault := range sortedKeys(faults) {
-			found[r.id] = append(found[r.id], fault)
+		if len(faults) > 0 {
+			found[r.id] = sortedKeys(faults)
 		}
 	}
 	return found, nil

@@ -78,7 +78,7 @@ func (b *budget) open(p *pass) {
 func (b *budget) keep(p *pass, attrs pcommon.Map, reserved int) int {
 	// The first comparison is for the many records that are far from the limit.
 	if !p.oversize[inRecord] && !p.oversize[inResource] &&
-		(p.maxLabels == 0 || attrs.Len()+b.resource.Len()+len(p.labels)+reserved+2 <= p.maxLabels) {
+		(p.maxLabels == 0 || attrs.Len()+b.resource.Len()+2*len(p.labels)+reserved+2 <= p.maxLabels) {
 		return 0
 	}
 	tooMany := 0

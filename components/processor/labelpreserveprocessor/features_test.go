@@ -311,6 +311,12 @@ func TestMetrics(t *testing.T) {
 			[]group{{attrs{"service_name": "api", "job": "nightly"}, []attrs{{"service_name": "api", "job": "nightly"}}}},
 		},
 		{
+			"no label is for metrics",
+			`labels: [{name: stream, signals: [logs]}]`,
+			gaugesOf(attrs{"stream": "r"}, attrs{"stream": "p"}),
+			[]group{{attrs{"stream": "r"}, []attrs{{"stream": "p"}}}},
+		},
+		{
 			"dotted, and the job is what remote write derives",
 			"preset: article\noutput_form: {metrics: dotted}",
 			gaugesOf(attrs{"service.name": "api", "service.namespace": "shop"}, attrs{}),
