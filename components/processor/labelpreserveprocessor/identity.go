@@ -2,6 +2,7 @@ package labelpreserveprocessor
 
 import (
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -105,16 +106,21 @@ func (id *identity) form(ls *labelSet, attrs pcommon.Map, values []string) ident
 		return ""
 	}
 	derived := value(id.keyLabel, id.key)
+	if derived == "" {
+		return asDeclared
+	}
 	if id.namespace != "" {
 		if namespace := value(id.namespaceLabel, id.namespace); namespace != "" {
-			if len(target) != len(namespace)+1+len(derived) || target[:len(namespace)] != namespace ||
-				target[len(namespace)] != '/' || target[len(namespace)+1:] != derived {
+			rest, ok := strings.CutPrefix(target, namespace)
+			if ok {
+				target, ok = strings.CutPrefix(rest, "/")
+			}
+			if !ok {
 				return withoutIdentity
 			}
-			return asDeclared
 		}
 	}
-	if derived != target && derived != "" {
+	if derived != target {
 		return withoutIdentity
 	}
 	return asDeclared

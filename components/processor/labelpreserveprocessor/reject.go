@@ -60,12 +60,12 @@ func (r *refusal[D]) report(ctx context.Context, lp *labelPreserve) {
 	}
 }
 
-// after returns what the caller is told when the other records have been handed on with
-// result err, and what it may have to try again. carried is what err says has failed,
-// if it says so, delivered what was handed on.
+// after returns what the caller is told when the other records have been handed on with the
+// result err. failed adds to the rejected records those that err speaks of, wrap makes an error
+// that carries records.
 //
 //   - Delivered: a permanent error that carries the rejected records.
-//   - Failed for good: one that carries these, too.
+//   - Failed for good: one that carries the others, too.
 //   - Failed for now: that error, with the rejected records among those to be tried again,
 //     or else they would be lost with the first attempt.
 func (r *refusal[D]) after(ctx context.Context, lp *labelPreserve, err error, failed func(to D), wrap func(error, D) error) error {
