@@ -305,6 +305,12 @@ func TestMetrics(t *testing.T) {
 			}},
 		},
 		{
+			"no job is declared, and the resource has one",
+			`labels: [{name: service_name}]`,
+			gaugesOf(attrs{"service.name": "api", "job": "nightly"}, attrs{}),
+			[]group{{attrs{"service_name": "api", "job": "nightly"}, []attrs{{"service_name": "api"}}}},
+		},
+		{
 			"a job is there: nothing to derive it from",
 			`preset: article`,
 			gaugesOf(attrs{"service.name": "api", "job": "nightly"}, attrs{}),

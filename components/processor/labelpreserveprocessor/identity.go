@@ -85,17 +85,6 @@ func (l *label) identify(outputsOf func(names []string) outputs) {
 // form returns how the resource with these attributes must bear the names, when its
 // labels have these values.
 func (id *identity) form(ls *labelSet, attrs pcommon.Map, values []string) identityForm {
-	if id.targetLabel < 0 {
-		return withIdentity
-	}
-	if !ls.labels[id.targetLabel].at[inResource] {
-		// Each record may have a value of its own.
-		return withoutIdentity
-	}
-	target := values[id.targetLabel]
-	if target == "" {
-		return withIdentity
-	}
 	value := func(label int, key string) string {
 		if label >= 0 {
 			return values[label]
@@ -104,6 +93,14 @@ func (id *identity) form(ls *labelSet, attrs pcommon.Map, values []string) ident
 			return v.AsString()
 		}
 		return ""
+	}
+	if id.targetLabel >= 0 && !ls.labels[id.targetLabel].at[inResource] {
+		// Each record may have a value of its own.
+		return withoutIdentity
+	}
+	target := value(id.targetLabel, id.target)
+	if target == "" {
+		return withIdentity
 	}
 	derived := value(id.keyLabel, id.key)
 	if derived == "" {
