@@ -45,7 +45,7 @@ func randomBudget(rnd *rand.Rand, attrs pcommon.Map, prefix string, n int) map[s
 // where it was or in the overflow attribute.
 func TestBudgetAgainstModel(t *testing.T) {
 	lp := startedFor(t, pipeline.SignalMetrics, budgetConfig)
-	for seed := range uint64(4000) {
+	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		metrics := pmetric.NewMetrics()
 		type series struct {

@@ -752,7 +752,7 @@ func TestQuickIsTheLongWay(t *testing.T) {
 		}
 		lps[1].labels.repeats = false
 		lps[1].passes.New = func() any { return lps[1].newPass(false) }
-		for seed := range uint64(3000) {
+		for seed := range uint64(2000) {
 			var results [2][]byte
 			for i, lp := range lps {
 				logs := randomLogs(t, rand.New(rand.NewPCG(seed, 1)))
