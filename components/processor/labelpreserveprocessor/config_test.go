@@ -316,6 +316,11 @@ func TestValidate(t *testing.T) {
 			"labels[0] (a_b): `output_form::logs` makes it `a.b`, which is a name or alias of labels[1] (a.b)",
 		},
 		{
+			"a name that is needed to hide what exporters derive job from",
+			"labels: [{name: service.name, aliases: []}, {name: service_name, aliases: []}]",
+			"labels[0] (service.name): it would leave a resource of metrics as `service_name` where its own name would overwrite another label, and that is a name or alias of labels[1] (service_name)",
+		},
+		{
 			"unknown place",
 			"labels: [{name: job}]\nwrite_to: {logs: [resource, event]}",
 			"`write_to::logs`: unknown place `event`, want some of resource, record",

@@ -134,6 +134,12 @@ func (c *Config) validateOutput(labels []LabelConfig, names, aliasOf map[string]
 				}
 				total++
 			}
+			if signal == signalMetrics {
+				if key, owner := labels[i].hiddenUnder(c.OutputForm.Metrics, takenBy); key != "" && owner != i {
+					errs = errors.Join(errs, fmt.Errorf("labels[%d] (%s): it would leave a resource of metrics as `%s` where its own name would overwrite another label, and that is a name or alias of labels[%d] (%s)",
+						i, labels[i].Name, key, owner, labels[owner].Name))
+				}
+			}
 			if room := c.Limits.MaxLabels - reservedLabels; signal == signalMetrics && c.Limits.MaxLabels > 0 && total > room {
 				return errors.Join(errs, fmt.Errorf("labels[%d] (%s): with it the declared labels have %d keys, and `limits::max_labels` of %d has room for %d beside those of the series itself",
 					i, labels[i].Name, total, c.Limits.MaxLabels, max(room, 0)))
@@ -155,6 +161,22 @@ func (c *Config) validateOutput(labels []LabelConfig, names, aliasOf map[string]
 		seen[key] = setting
 	}
 	return errs
+}
+
+// hiddenUnder returns the name that identify gives the label where exporters would derive another
+// one from the names it has, and the label that has this name; "" if there is none.
+func (l *LabelConfig) hiddenUnder(form string, takenBy func(key string) (int, bool)) (string, int) {
+	outs := l.outputNames(form)
+	for _, rule := range identityRules {
+		for _, key := range []string{rule.key, rule.namespace} {
+			if len(outs) == 1 && outs[0] == key && key != "" {
+				if owner, taken := takenBy(underscored(key)); taken {
+					return underscored(key), owner
+				}
+			}
+		}
+	}
+	return "", 0
 }
 
 func validateLevels(levels []string) error {
