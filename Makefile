@@ -26,7 +26,7 @@ MAX_BINARY_BYTES := 120000000
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: version
 version: ## Print the version
@@ -84,9 +84,22 @@ FUZZTIME ?= 30s
 fuzz: ## Fuzz everything that parses or encodes, FUZZTIME each
 	scripts/fuzz.sh $(FUZZTIME)
 
+# Runs of each variant, in turn with the others; medians go into docs/benchmarks.md.
+BENCH_RUNS ?= 6
+BENCH_E2E   = cd integration && go run ./cmd/bench -runs $(BENCH_RUNS) -write
+
 .PHONY: bench
-bench: ## Benchmarks of the components
-	go test -run '^$$' -bench . -benchmem -count 6 ./components/...
+bench: build ## Benchmarks: components, encoder, end to end; writes docs/benchmarks.md
+	go test -run '^$$' -bench . -benchmem -count $(BENCH_RUNS) ./components/...
+	$(BENCH_E2E) -suites encoder,compare,memory
+
+.PHONY: bench-e2e
+bench-e2e: build ## Benchmarks end to end: CPU, memory and drain of the consumer beside upstream's
+	$(BENCH_E2E) -suites compare,memory
+
+.PHONY: bench-tune
+bench-tune: build ## What the fetch sizes and the GC settings were chosen from
+	$(BENCH_E2E) -suites tune
 
 .PHONY: validate
 validate: build ## Run `breakwater validate` on every profile

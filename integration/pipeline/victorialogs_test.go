@@ -26,7 +26,7 @@ import (
 // exporterConfig is OTLP straight into the victorialogs exporter: the answer to a request is what the exporter said.
 const exporterConfig = `yaml:{
   receivers: {otlp: {protocols: {http: {endpoint: "${env:OTLP_HTTP_ENDPOINT}", max_request_body_size: 104857600}}}},
-  exporters: {victorialogs: {endpoint: "${env:VICTORIALOGS_ENDPOINT}", stream_fields: [site_name, service_name]}},
+  exporters: {victorialogs: {endpoint: "${env:VICTORIALOGS_ENDPOINT}", stream_fields: [site_name, service_name], limits: {max_past: 0s, max_future: 0s}}},
   extensions: {health_check: {endpoint: "${env:HEALTH_ENDPOINT}"}},
   service: {
     extensions: [health_check],
@@ -111,11 +111,30 @@ func TestExporterRowsAreWhatWasPromised(t *testing.T) {
 			for _, got := range e.rows(t, "*", len(lines)) {
 				delete(got, "_stream")
 				delete(got, "_stream_id")
+				assert.Regexp(t, "^[0-9a-f]{32}$", got["delivery_id"])
+				delete(got, "delivery_id")
+				if got["original_time"] != "" { // the time is that of the sending, there and here
+					clamped := clampedRow(t, want)
+					assert.NotEqual(t, clamped["_time"], got["_time"])
+					clamped["_time"] = got["_time"]
+					want[got["_time"]] = clamped
+				}
 				assert.Equal(t, want[got["_time"]], got)
 			}
 			requireLogsNotDropped(t, e.logs)
 		})
 	}
+}
+
+// clampedRow returns the row of the golden ones whose time was clamped.
+func clampedRow(t *testing.T, rows map[string]map[string]string) map[string]string {
+	for _, row := range rows {
+		if row["original_time"] != "" {
+			return row
+		}
+	}
+	require.Fail(t, "no golden row has an original_time")
+	return nil
 }
 
 func readYAMLAsJSON(t *testing.T, path string) []byte {
@@ -192,7 +211,7 @@ func TestExporterAtTheLimits(t *testing.T) {
 	for _, bytes := range []int{127, 128, 129, 4000} {
 		add(fmt.Sprintf("a name of %d bytes", bytes), strings.Repeat("n", bytes))
 	}
-	// 64 KiB a stream, which loses the row from every query, and 300 levels of nested arrays.
+	// 32 KiB a stream, which loses the row from every query, and 300 levels of nested arrays.
 	add("a long stream value")
 	last := all.ResourceLogs().At(all.ResourceLogs().Len() - 1).ScopeLogs().At(0).LogRecords().At(0).Attributes()
 	last.PutStr("site_name", strings.Repeat("s", 70_000))
@@ -220,9 +239,9 @@ func TestExporterAtTheLimits(t *testing.T) {
 	requireLogsNotDropped(t, e.logs)
 	own, err := e.breakwater.Metrics(t.Context())
 	require.NoError(t, err)
-	assert.EqualValues(t, 4, own.Sum("otelcol_exporter_victorialogs_otlp_records"))
-	assert.EqualValues(t, 2, own.Sum("otelcol_exporter_victorialogs_overflow_fields", "reason", "field_name_bytes"))
-	assert.EqualValues(t, 1, own.Sum("otelcol_exporter_victorialogs_overflow_fields", "reason", "stream_bytes"))
+	assert.EqualValues(t, 4, own.Sum("otelcol_exporter_victorialogs_sent_records", "path", "otlp"))
+	assert.EqualValues(t, 2, own.Sum("otelcol_exporter_victorialogs_violations", "kind", "field_name_bytes"))
+	assert.EqualValues(t, 1, own.Sum("otelcol_exporter_victorialogs_violations", "kind", "stream_bytes"))
 }
 
 // TestExporterRejectsWhatCannotBeStored sends a record that no path of VictoriaLogs can store: the caller is told, the

@@ -2,217 +2,292 @@ package victorialogsexporter
 
 import (
 	"math"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// ownFields is how many fields a row may have beside those of the record: _time, _msg and the overflow field.
-const ownFields = 3
+// A batch that has one of these is sent before the next record is encoded. With the same bounds the same records make
+// the same batches, and so the same delivery ids.
+const (
+	maxBatchRecords = 8192
+	maxBatchBytes   = 8 << 20
+	// maxBatchTenants bounds the batches that are open at a time.
+	maxBatchTenants = 64
+)
+
+// maxStreamHeaderBytes bounds the names in the header VL-Stream-Fields: proxies take headers of 8 KiB together.
+const maxStreamHeaderBytes = 4096
 
 // maxPooledBytes bounds the buffers that the pool keeps, so that one large request does not stay in memory.
-const maxPooledBytes = 16 << 20
+const maxPooledBytes = maxBatchBytes + 1<<20
 
-// encoder turns log records into lines of /insert/jsonline. It is not safe for concurrent use.
+// encoder turns log records into batches of lines of /insert/jsonline. It is not safe for concurrent use.
 type encoder struct {
 	config *Config
+	namer  namer
 
-	body []byte // the lines, each with its newline
-	// oversized are the records that no line can hold. They refer to the pdata of the request.
-	oversized []recordRef
-	// rejected are the records over max_row_bytes, which VictoriaLogs cannot store on any path.
-	rejected []recordRef
 	stats    encodeStats
+	rejected []rejection
 
-	base    fieldSet // fields of the scope and resource at hand
-	encoded []byte   // the members of base as JSON, `"name":value,` one after the other
-	ends    []int    // ends[i] is the end of base.fields[i] in encoded
-	record  fieldSet // fields of the record at hand
+	// Bounds of a timestamp, nanoseconds since the epoch, and what is taken for now.
+	minTime, maxTime, now int64
 
-	message   pcommon.Value
-	timestamp int64      // nanoseconds since the epoch
-	row       []rowField // what becomes fields of the row at hand
-	streamed  int        // bytes of the row's long stream values
-	moved     []byte     // what does not: the members of a JSON object, `{"name":value,`
-	text      []byte     // scratch
+	base     fieldSet // fields of the scope and resource at hand
+	encoded  []byte   // the members of base as JSON, `"name":value,` one after the other
+	ends     []int    // ends[i] is the end of base.fields[i] in encoded
+	baseID   int      // another one for each base
+	shapes   []*shape
+	shapeHit int // how many records a shape was there for
+	shapeNew int // how many shapes were made
+	turn     int // the shape that is replaced next
+	// generation is that of the newest batch.
+	generation int
+
+	slow rowBuilder
+
+	// batches are those of the tenants other than the last one's, which is in batch.
+	batch   *batch
+	batches map[tenant]*batch
 }
 
-// recordRef is a record with what it belongs to.
-type recordRef struct {
-	resource plog.ResourceLogs
-	scope    plog.ScopeLogs
-	record   plog.LogRecord
+// batch is what is delivered as one: lines and over-long lines of one tenant that share a delivery id.
+type batch struct {
+	tenant tenant
+	lines  lineBuffer // for /insert/jsonline
+	over   lineBuffer // for the OTLP path, one request for each line
+	// overRecords are the records of the lines in over, counted from the first of the request.
+	overRecords []int
+	// minTime and maxTime are those of the rows, nanoseconds since the epoch.
+	minTime, maxTime int64
+	// from and to are the records, counted from the first of the request, that the batch has those of its tenant of.
+	from, to int
+	records  int
+	// untimed says that there are rows without a time of their own.
+	untimed bool
+	// anyTime says that an earlier encoding of the batch may have had rows of other times, so that there is no telling
+	// where to look for them.
+	anyTime bool
+	// streams are the stream fields that globs match; streamBytes is how long they are in the header. generation is
+	// another one for each batch, so that shapes know whether theirs are in.
+	streams     map[string]struct{}
+	streamBytes int
+	generation  int
 }
 
-// rowField is a field of a row, with its JSON member where that is encoded already.
-type rowField struct {
-	field
-	member []byte
+// tenant is an AccountID and a ProjectID.
+type tenant struct{ account, project uint32 }
+
+// lineBuffer holds lines, each with its newline.
+type lineBuffer struct {
+	data []byte
+	rows int
+	// volatile are the parts of data that depend on when it was encoded, in order. The content address has their text
+	// in place of them.
+	volatile []span
+}
+
+type span struct {
+	from, to int
+	text     string
+}
+
+func (l *lineBuffer) reset() {
+	if cap(l.data) > maxPooledBytes {
+		l.data = nil
+	}
+	*l = lineBuffer{data: l.data[:0], volatile: l.volatile[:0]}
+}
+
+// rejection is a record, counted from the first of the request, that is not sent.
+type rejection struct {
+	index int
+	kind  kind
+}
+
+// violation is a limit and what is done about it.
+type violation struct {
+	kind   kind
+	action Action
 }
 
 // encodeStats is what there is to count about an encoded request.
 type encodeStats struct {
 	duplicateFields int
-	longNames       int // fields moved because of max_field_name_bytes
-	surplusFields   int // fields moved because of max_fields
-	longStreams     int // fields moved because of the server's limit of a stream
+	violations      map[violation]int
 }
 
-var encoders = sync.Pool{New: func() any { return new(encoder) }}
+func (s *encodeStats) add(other *encodeStats) {
+	s.duplicateFields += other.duplicateFields
+	for v, n := range other.violations {
+		s.violate(v.kind, v.action, n)
+	}
+}
 
-func getEncoder(config *Config) *encoder {
-	e := encoders.Get().(*encoder)
-	e.config = config
-	e.body = e.body[:0]
-	e.stats = encodeStats{}
+func (s *encodeStats) violate(k kind, action Action, n int) {
+	if n == 0 {
+		return
+	}
+	if s.violations == nil {
+		s.violations = make(map[violation]int)
+	}
+	s.violations[violation{k, action}] += n
+}
+
+// timeMargin is what a row may take from here to the server's look at its clock, and how far the clocks may differ.
+const timeMargin = time.Minute
+
+func newEncoder(config *Config, rules *nameRules) *encoder {
+	e := &encoder{config: config, namer: newNamer(rules), batch: &batch{}, batches: make(map[tenant]*batch)}
+	e.slow.encoder = e
 	return e
 }
 
-// putEncoder returns the encoder to the pool, without references to the pdata of the request.
-func putEncoder(e *encoder) {
-	e.base.reset()
-	e.record.reset()
-	e.message = pcommon.Value{}
-	clear(e.row)
-	clear(e.oversized)
-	e.oversized = e.oversized[:0]
-	clear(e.rejected)
+// reset makes the encoder ready for a request that is encoded at the given time.
+func (e *encoder) reset(now time.Time) {
+	e.stats = encodeStats{}
 	e.rejected = e.rejected[:0]
-	for _, buffer := range []*[]byte{&e.body, &e.encoded, &e.moved, &e.text} {
-		if cap(*buffer) > maxPooledBytes {
-			*buffer = nil
-		}
+	e.now = now.UnixNano()
+	e.minTime, e.maxTime = minUnixNano, math.MaxInt64
+	if past := e.config.Limits.MaxPast; past > 0 {
+		e.minTime = max(e.minTime, e.now-int64(past-timeMargin))
 	}
-	encoders.Put(e)
+	if future := e.config.Limits.MaxFuture; future > 0 {
+		e.maxTime = e.now + int64(future-timeMargin)
+	}
 }
 
-// appendLogs appends a line for each record to the body, but for the oversized and the rejected ones.
-func (e *encoder) appendLogs(logs plog.Logs) {
-	for _, resource := range logs.ResourceLogs().All() {
-		for _, scope := range resource.ScopeLogs().All() {
-			e.setBase(resource.Resource(), scope.Scope())
-			for _, record := range scope.LogRecords().All() {
-				e.setRow(record)
-				start := len(e.body)
-				e.body = e.appendRow(e.body)
-				if len(e.body)-start <= e.config.Limits.MaxLineBytes {
-					continue
-				}
-				e.body = e.body[:start]
-				ref := recordRef{resource: resource, scope: scope, record: record}
-				if e.rowBytes() > e.config.Limits.MaxRowBytes {
-					e.rejected = append(e.rejected, ref)
-				} else {
-					e.oversized = append(e.oversized, ref)
-				}
+// release lets go of the pdata of the request.
+func (e *encoder) release() {
+	e.base.reset()
+	e.slow.release()
+	clear(e.batches)
+	e.startBatch(e.batch, tenant{}, 0)
+	if cap(e.encoded) > maxPooledBytes {
+		e.encoded = nil
+	}
+}
+
+// startBatch makes the batch an empty one of the tenant.
+func (e *encoder) startBatch(b *batch, t tenant, from int) {
+	e.generation++
+	b.lines.reset()
+	b.over.reset()
+	clear(b.streams)
+	*b = batch{
+		tenant: t, from: from, to: from, lines: b.lines, over: b.over, overRecords: b.overRecords[:0], streams: b.streams, generation: e.generation,
+		minTime: math.MaxInt64, maxTime: math.MinInt64,
+	}
+}
+
+func (b *batch) full() bool {
+	return b.records >= maxBatchRecords || len(b.lines.data)+len(b.over.data) >= maxBatchBytes
+}
+
+// encode makes batches of the records from, up to but without to, of the request. Each is the emitter's only until it
+// returns.
+func (e *encoder) encode(logs plog.Logs, from, to int, emit func(*batch)) {
+	e.startBatch(e.batch, e.config.Tenant.static(), from)
+	index := 0
+	for i := range logs.ResourceLogs().Len() {
+		resource := logs.ResourceLogs().At(i)
+		for j := range resource.ScopeLogs().Len() {
+			scope := resource.ScopeLogs().At(j)
+			records := scope.LogRecords()
+			first, last := max(0, from-index), min(records.Len(), to-index)
+			if first < last {
+				e.setBase(resource.Resource(), scope.Scope())
 			}
+			for k := first; k < last; k++ {
+				e.encodeRecord(resource.Resource(), records.At(k), index+k, emit)
+			}
+			index += records.Len()
 		}
 	}
+	for _, b := range e.batches {
+		e.emit(b, emit)
+	}
+	clear(e.batches)
+	e.emit(e.batch, emit)
+}
+
+func (e *encoder) emit(b *batch, emit func(*batch)) {
+	if b.lines.rows+b.over.rows > 0 {
+		b.anyTime = len(b.lines.volatile)+len(b.over.volatile) > 0 || e.nearLimit(b)
+		emit(b)
+	}
+	e.startBatch(b, b.tenant, b.to)
+}
+
+// nearLimit reports whether a row of the batch has a time that is out of the limits at another time of encoding.
+func (e *encoder) nearLimit(b *batch) bool {
+	const near = int64(24 * time.Hour)
+	limits := &e.config.Limits
+	return limits.MaxPast > 0 && b.minTime < e.now-int64(limits.MaxPast)+near ||
+		limits.MaxFuture > 0 && b.maxTime > e.now+int64(limits.MaxFuture)-near
+}
+
+func (e *encoder) encodeRecord(resource pcommon.Resource, record plog.LogRecord, index int, emit func(*batch)) {
+	if e.config.Tenant.FromAttribute != "" && !e.selectTenant(resource, record, index, emit) {
+		return
+	}
+	b := e.batch
+	if b.full() {
+		e.emit(b, emit)
+	}
+	if !e.appendFast(b, record) && !e.slow.append(b, record, index, emit) {
+		return
+	}
+	b.to = index + 1
+	b.records++
 }
 
 // setBase takes and encodes the fields that all records of a scope have in common, the scope's before the resource's.
 func (e *encoder) setBase(resource pcommon.Resource, scope pcommon.InstrumentationScope) {
+	maxDepth := e.config.Limits.MaxDepth
 	e.base.reset()
-	e.base.addScope(scope)
-	e.base.addMap("", resource.Attributes())
+	e.base.addScope(&e.namer, scope, maxDepth)
+	e.base.addMap(&e.namer, fromResource, "", resource.Attributes(), 1, maxDepth)
 	e.stats.duplicateFields += e.base.duplicates
 
 	e.encoded = e.encoded[:0]
 	e.ends = e.ends[:0]
-	for _, f := range e.base.fields {
-		e.encoded = e.appendMember(e.encoded, f)
+	for i := range e.base.fields {
+		e.encoded = appendMember(e.encoded, &e.base.fields[i])
 		e.ends = append(e.ends, len(e.encoded))
 	}
+	e.baseID++
 }
 
-// setRow takes the message, the time and the fields of a record: its own before those of the base.
-func (e *encoder) setRow(record plog.LogRecord) {
-	e.record.reset()
-	e.message = e.record.addRecord(record, e.config)
-	e.timestamp = e.timeOf(record)
-	e.stats.duplicateFields += e.record.duplicates
-
-	e.row = e.row[:0]
-	e.streamed = 0
-	e.moved = append(e.moved[:0], '{')
-	for _, f := range e.record.fields {
-		e.addToRow(f, nil)
-	}
+// baseMember returns the encoded member of a field of the base.
+func (e *encoder) baseMember(i int) []byte {
 	begin := 0
-	for i, f := range e.base.fields {
-		member := e.encoded[begin:e.ends[i]]
-		begin = e.ends[i]
-		if at := e.record.find(f.name); at < 0 {
-			e.addToRow(f, member)
-		} else if !e.record.fields[at].value.Equal(f.value) {
-			e.stats.duplicateFields++
-		}
+	if i > 0 {
+		begin = e.ends[i-1]
 	}
+	return e.encoded[begin:e.ends[i]]
 }
 
-// addToRow makes the field one of the row, or moves it into the overflow field where the server would drop the whole
-// row for it. Stream fields have their places kept: without one of them the row would land in another stream.
-func (e *encoder) addToRow(f field, member []byte) {
-	places := e.config.Limits.MaxFields - ownFields
-	switch {
-	case len(f.name) > e.config.Limits.MaxFieldNameBytes:
-		e.stats.longNames++
-	case len(e.row) >= places,
-		len(e.row) >= places-len(e.config.StreamFields) && !slices.Contains(e.config.StreamFields, f.name):
-		e.stats.surplusFields++
-	case e.overfillsStream(f):
-		e.stats.longStreams++
-	default:
-		e.row = append(e.row, rowField{field: f, member: member})
-		return
-	}
-	e.moved = e.appendMember(e.moved, f)
-}
-
-// Limits of a log stream. VictoriaLogs keeps its fields in one item of its index (lib/mergeset, 64 KiB); it skips a
-// longer one, and no query finds the rows of the stream. Values up to shortStreamValue are not looked at: as many as
-// maxStreamFields of them, with their names, fit beside maxStreamBytes of longer ones.
-const (
-	maxStreamFields  = 32
-	shortStreamValue = 512
-	maxStreamBytes   = 32 * 1024
-)
-
-// overfillsStream reports whether the stream could not hold the field beside those of the row.
-func (e *encoder) overfillsStream(f field) bool {
-	if f.value.Type() == pcommon.ValueTypeStr && len(f.value.Str()) <= shortStreamValue ||
-		!slices.Contains(e.config.StreamFields, f.name) {
-		return false
-	}
-	bytes := len(e.textOf(f.value))
-	if e.streamed+bytes > maxStreamBytes {
-		return true
-	}
-	e.streamed += bytes
-	return false
-}
-
-// timeOf returns nanoseconds since the epoch, never 0: VictoriaLogs takes 0 for now.
-func (e *encoder) timeOf(record plog.LogRecord) int64 {
+// timeOf returns the timestamp of the record, or 0 where it has none.
+func (e *encoder) timeOf(record plog.LogRecord) pcommon.Timestamp {
 	first, second := record.Timestamp(), record.ObservedTimestamp()
 	if e.config.TimeSource == TimeFromObservedTimestamp {
 		first, second = second, first
 	}
-	for _, timestamp := range [...]pcommon.Timestamp{first, second} {
-		if timestamp > 0 && timestamp <= math.MaxInt64 {
-			return int64(timestamp)
-		}
+	if first != 0 {
+		return first
 	}
-	return time.Now().UnixNano()
+	return second
 }
 
 // minUnixNano is the least integer that VictoriaLogs reads as nanoseconds; it takes smaller ones for micro- or
 // milliseconds or seconds (app/vlinsert/insertutil/timestamp.go).
 const minUnixNano = 1e6 * (1 << 31)
+
+// lineStart is what every line begins with.
+const lineStart = `{"_time":"`
 
 // appendTime appends the value of `_time`.
 func appendTime(dst []byte, timestamp int64) []byte {
@@ -222,126 +297,63 @@ func appendTime(dst []byte, timestamp int64) []byte {
 	return time.Unix(0, timestamp).UTC().AppendFormat(dst, time.RFC3339Nano)
 }
 
-// appendRow appends the line of the row.
-func (e *encoder) appendRow(dst []byte) []byte {
-	dst = append(dst, `{"_time":"`...)
-	dst = appendTime(dst, e.timestamp)
-	dst = append(dst, `","_msg":`...)
-	dst = e.appendText(dst, e.message)
-	dst = append(dst, ',')
-	for i := range e.row {
-		if member := e.row[i].member; member != nil {
-			dst = append(dst, member...)
-			continue
-		}
-		dst = e.appendMember(dst, e.row[i].field)
-	}
-	if overflow := e.overflow(); overflow != "" {
-		dst = appendString(dst, overflowField)
-		dst = append(dst, ':')
-		dst = appendString(dst, overflow)
-		dst = append(dst, ',')
-	}
-	dst[len(dst)-1] = '}' // the last comma
-	return append(dst, '\n')
-}
-
-// appendMember appends `"name":value,`. An array is its text, as VictoriaLogs stores it: one that is nested over 300
-// deep would make the line one that the server cannot parse (fastjson: MaxDepth).
-func (e *encoder) appendMember(dst []byte, f field) []byte {
+// appendMember appends `"name":value,`. An array or map is its text, as VictoriaLogs stores it: one that is nested over
+// 300 deep would make the line one that the server cannot parse (fastjson: MaxDepth).
+func appendMember(dst []byte, f *field) []byte {
 	dst = appendString(dst, f.name)
 	dst = append(dst, ':')
-	if f.value.Type() == pcommon.ValueTypeSlice {
-		dst = e.appendText(dst, f.value)
+	if f.isText {
+		dst = appendString(dst, f.text)
 	} else {
-		dst = appendValue(dst, f.value)
+		dst = appendMemberValue(dst, f.value)
 	}
 	return append(dst, ',')
 }
 
-// appendText appends a value as the JSON string that holds its text.
-func (e *encoder) appendText(dst []byte, value pcommon.Value) []byte {
+// appendMemberValue appends the value of a member.
+func appendMemberValue(dst []byte, value pcommon.Value) []byte {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return appendString(dst, value.Str())
+	case pcommon.ValueTypeSlice, pcommon.ValueTypeMap:
+		return appendString(dst, string(appendValue(nil, value)))
+	}
+	return appendValue(dst, value)
+}
+
+// appendTextValue appends a value as the JSON string that holds its text.
+func appendTextValue(dst []byte, value pcommon.Value) []byte {
 	if value.Type() == pcommon.ValueTypeStr {
 		return appendString(dst, value.Str())
 	}
-	return appendString(dst, e.textOf(value))
+	return appendString(dst, string(appendValueText(nil, value)))
 }
 
-// textOf returns the text that VictoriaLogs stores for a value of a field.
-func (e *encoder) textOf(value pcommon.Value) string {
-	switch value.Type() {
-	case pcommon.ValueTypeStr:
-		return value.Str()
-	case pcommon.ValueTypeBytes:
-		return value.AsString()
+// addStream notes that the stream of the batch has the field, if a glob says so.
+func (e *encoder) addStream(b *batch, name string) {
+	if len(e.namer.rules.streamGlobs) == 0 || !e.namer.isGlobStream(name) {
+		return
 	}
-	e.text = appendValue(e.text[:0], value)
-	if text := e.text; len(text) >= 2 && text[0] == '"' {
-		return string(text[1 : len(text)-1]) // NaN and infinities
+	if _, ok := b.streams[name]; ok {
+		return
 	}
-	return string(e.text)
+	if b.streams == nil {
+		b.streams = make(map[string]struct{})
+	}
+	b.streams[string([]byte(name))] = struct{}{}
+	b.streamBytes += len(name) + 1
 }
 
-// overflow returns the JSON object of the fields that are not in the row, or nothing.
-func (e *encoder) overflow() string {
-	if len(e.moved) == 1 {
-		return ""
+// streamsFit reports whether the batch's header has room for the stream fields that globs match among the names.
+func (e *encoder) streamsFit(b *batch, names func(yield func(string) bool)) bool {
+	if len(e.namer.rules.streamGlobs) == 0 {
+		return true
 	}
-	return string(e.moved[:len(e.moved)-1]) + "}"
-}
-
-// rowBytes is what VictoriaLogs counts against its limit of a row (lib/logstorage/block.go: uncompressedRowSizeBytes),
-// with room for what its OTLP path adds.
-func (e *encoder) rowBytes() int {
-	const room = 128 // timestamp, _msg, severity
-	sum := room + len(e.textOf(e.message))
-	for i := range e.row {
-		sum += 2 + len(e.row[i].name) + len(e.textOf(e.row[i].value))
-	}
-	if overflow := e.overflow(); overflow != "" {
-		sum += 2 + len(overflowField) + len(overflow)
-	}
-	return sum
-}
-
-// otlpLogs returns the row of an oversized record as an OTLP record, all fields as attributes of the record.
-func (e *encoder) otlpLogs(ref recordRef) plog.Logs {
-	counted := e.stats
-	e.setBase(ref.resource.Resource(), ref.scope.Scope())
-	e.setRow(ref.record)
-	e.stats = counted // the record is in there already
-
-	logs := plog.NewLogs()
-	record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
-	record.SetTimestamp(pcommon.Timestamp(e.timestamp)) //nolint:gosec // G115: timeOf returns positive values
-	record.Body().SetStr(e.textOf(e.message))
-	attributes := record.Attributes()
-	attributes.EnsureCapacity(len(e.row) + 1)
-	for i := range e.row {
-		text := e.textOf(e.row[i].value)
-		if e.row[i].name == otlpSeverityField {
-			record.SetSeverityText(text)
-			continue
+	bytes := b.streamBytes + len(e.namer.rules.streamHeader)
+	for name := range names {
+		if _, ok := b.streams[name]; !ok && e.namer.isGlobStream(name) {
+			bytes += len(name) + 1
 		}
-		attributes.PutStr(e.row[i].name, text)
 	}
-	if overflow := e.overflow(); overflow != "" {
-		attributes.PutStr(overflowField, overflow)
-	}
-	return logs
-}
-
-// copyRecords returns copies of the records in a request of their own.
-func copyRecords(refs []recordRef) plog.Logs {
-	logs := plog.NewLogs()
-	for _, ref := range refs {
-		resource := logs.ResourceLogs().AppendEmpty()
-		ref.resource.Resource().CopyTo(resource.Resource())
-		resource.SetSchemaUrl(ref.resource.SchemaUrl())
-		scope := resource.ScopeLogs().AppendEmpty()
-		ref.scope.Scope().CopyTo(scope.Scope())
-		scope.SetSchemaUrl(ref.scope.SchemaUrl())
-		ref.record.CopyTo(scope.LogRecords().AppendEmpty())
-	}
-	return logs
+	return bytes <= maxStreamHeaderBytes
 }

@@ -1,7 +1,9 @@
 package victorialogsexporter
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,6 +33,25 @@ var routeErrors = []string{
 	"missing route",                      // no route for the path; vmauth
 }
 
+// brokenBodyErrors are texts of a 400 about a body that did not arrive as a whole: something on the way cut it off. Lines
+// before the cut are stored (app/vlinsert/insertutil/line_reader.go).
+var brokenBodyErrors = []string{
+	"cannot read the next line",
+	"cannot skip the current line",
+	"cannot read request body",
+	"unexpected EOF",
+}
+
+// maybeTaken reports whether the server may have stored something although the answer is not that it did.
+func maybeTaken(status int, body string) bool {
+	return status >= http.StatusInternalServerError ||
+		status == http.StatusBadRequest && containsAny(body, brokenBodyErrors)
+}
+
+func containsAny(s string, texts []string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(s, text) })
+}
+
 // classify says what an answer means for the request. VictoriaLogs (v1.25 line, app/vlinsert and lib/httpserver)
 // answers 200 when it took the request, 429 when its disk is full, 503 when all its insert slots are busy and 400 to
 // a request that it cannot parse. Every other status comes from something between us and the server, or from a server
@@ -42,8 +63,11 @@ func classify(status int, body string) outcome {
 		return outcomeDelivered
 
 	case http.StatusBadRequest:
-		if slices.ContainsFunc(routeErrors, func(text string) bool { return strings.Contains(body, text) }) {
+		if containsAny(body, routeErrors) {
 			return outcomeRetry // a switch or a route that an operator will set right; our bytes are not at fault
+		}
+		if containsAny(body, brokenBodyErrors) {
+			return outcomeRetry
 		}
 		return outcomePermanent // the same bytes can only fail again
 
@@ -117,7 +141,40 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(pause, 0), maxRetryAfter)
 }
 
-// errRejected is the permanent error for records that VictoriaLogs cannot store on any path.
-func errRejected(records, maxRowBytes int) error {
-	return consumererror.NewPermanent(fmt.Errorf("%d log records are over `limits::max_row_bytes` (%d) and were not sent", records, maxRowBytes))
+// errRejected is the error for records that are not delivered, with how many there are of each kind.
+func errRejected(byKind map[kind]int, limits *LimitsConfig) error {
+	var errs []error
+	for _, k := range slices.Sorted(maps.Keys(byKind)) {
+		errs = append(errs, fmt.Errorf("%d log records were not sent: %s", byKind[k], k.reason(limits)))
+	}
+	return errors.Join(errs...)
+}
+
+// reason says why a record of the kind is rejected.
+func (k kind) reason(limits *LimitsConfig) string {
+	over := func(setting string, value any) string {
+		return fmt.Sprintf("over `limits::%s` (%v)", setting, value)
+	}
+	switch k {
+	case kindLineBytes:
+		return over("max_line_bytes", limits.MaxLineBytes)
+	case kindRowBytes:
+		return over("max_row_bytes", limits.MaxRowBytes)
+	case kindFieldCount:
+		return over("max_fields", limits.MaxFields)
+	case kindFieldNameBytes:
+		return over("max_field_name_bytes", limits.MaxFieldNameBytes)
+	case kindStreamBytes:
+		return over("max_stream_bytes", limits.MaxStreamBytes)
+	case kindDepth:
+		return over("max_depth", limits.MaxDepth)
+	case kindFuture:
+		return over("max_future", limits.MaxFuture)
+	case kindPast:
+		return over("max_past", limits.MaxPast)
+	case kindTenant:
+		return "the attribute of `tenant::from_attribute` is no tenant"
+	default:
+		return "VictoriaLogs refused them"
+	}
 }

@@ -3,6 +3,7 @@ package victorialogsexporter
 import (
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,12 +30,16 @@ import (
 	"github.com/breakwater-otel/breakwater/components/exporter/victorialogsexporter/internal/metadatatest"
 )
 
-// fakeServer answers each request with the next of its answers, the last one again and again.
+// fakeServer answers each request to insert with the next of its answers, the last one again and again, and each query
+// with answerQuery.
 type fakeServer struct {
 	*httptest.Server
 	mu       sync.Mutex
 	answers  []http.HandlerFunc
 	requests []received
+	queries  []received
+	// answerQuery says by default that there are no rows.
+	answerQuery func(w http.ResponseWriter, query string)
 }
 
 type received struct {
@@ -47,8 +52,17 @@ func startServer(t *testing.T, answers ...http.HandlerFunc) *fakeServer {
 	if len(answers) == 0 {
 		answers = []http.HandlerFunc{status(http.StatusOK)}
 	}
-	s := &fakeServer{answers: answers}
+	s := &fakeServer{answers: answers, answerQuery: func(w http.ResponseWriter, _ string) { rowsPresent(w, 0) }}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, queryPath) {
+			query := r.FormValue("query")
+			s.mu.Lock()
+			s.queries = append(s.queries, received{path: r.URL.Path, header: r.Header, body: query})
+			answer := s.answerQuery
+			s.mu.Unlock()
+			answer(w, query)
+			return
+		}
 		body, err := io.ReadAll(decoded(r))
 		assert.NoError(t, err)
 		s.mu.Lock()
@@ -82,6 +96,8 @@ func decoded(r *http.Request) io.Reader {
 	return r.Body
 }
 
+func rowsPresent(w io.Writer, n int) { _, _ = fmt.Fprintf(w, "{\"present\":\"%d\"}\n", n) }
+
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
@@ -92,16 +108,25 @@ func (s *fakeServer) received() []received {
 	return append([]received(nil), s.requests...)
 }
 
+func (s *fakeServer) asked() []received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]received(nil), s.queries...)
+}
+
+func nopSettings() exporter.Settings { return exportertest.NewNopSettings(metadata.Type) }
+
 func startExporter(t *testing.T, server *fakeServer, change func(*Config)) (exporter.Logs, *componenttest.Telemetry) {
 	config := testConfig()
 	config.Endpoint = server.URL
 	config.RetryConfig.InitialInterval = time.Millisecond
 	config.RetryConfig.MaxInterval = time.Millisecond
+	config.Idempotency.VisibilityDelay = time.Millisecond
 	if change != nil {
 		change(config)
 	}
 	telemetry := componenttest.NewTelemetry()
-	set := exportertest.NewNopSettings(metadata.Type)
+	set := nopSettings()
 	set.TelemetrySettings = telemetry.NewTelemetrySettings()
 	e, err := NewFactory().CreateLogs(context.Background(), set, config)
 	require.NoError(t, err)
@@ -155,7 +180,7 @@ func TestCompression(t *testing.T) {
 		t.Run(string(compression), func(t *testing.T) {
 			server := startServer(t)
 			e, _ := startExporter(t, server, func(c *Config) { c.Compression = compression })
-			require.NoError(t, e.ConsumeLogs(context.Background(), benchLogs(500)))
+			require.NoError(t, e.ConsumeLogs(context.Background(), benchLogs(500, true)))
 			requests := server.received()
 			assert.Equal(t, string(compression), requests[0].header.Get("Content-Encoding"))
 			assert.Equal(t, 500, strings.Count(requests[0].body, "\n"))
@@ -237,7 +262,10 @@ func TestOversizedRecordGoesToTheOTLPPath(t *testing.T) {
 	long := strings.Repeat("x", 3000)
 	// The body, the first oversized record, a failure for the second one, and that one again.
 	server := startServer(t, status(200), status(200), status(500), status(200))
-	e, telemetry := startExporter(t, server, func(c *Config) { c.Limits.MaxLineBytes = 2000 })
+	e, telemetry := startExporter(t, server, func(c *Config) {
+		c.Limits.MaxLineBytes = 2048
+		c.Idempotency.Enabled = false // nobody is asked: what has been taken is remembered
+	})
 	logs := record(1, "short")
 	record(1, "a"+long).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
 	record(1, "b"+long).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
@@ -260,39 +288,69 @@ func TestOversizedRecordGoesToTheOTLPPath(t *testing.T) {
 		assert.Equal(t, message, r.Body().Str())
 		assert.Equal(t, map[string]any{"attribute0": "0", "site_name": "s1", "other": "r"}, r.Attributes().AsRaw())
 	}
-	metadatatest.AssertEqualExporterVictorialogsOtlpRecords(t, telemetry, []metricdata.DataPoint[int64]{
-		{Value: 2, Attributes: attribute.NewSet(attribute.String("reason", "line_bytes"))},
+	metadatatest.AssertEqualExporterVictorialogsSentRecords(t, telemetry, []metricdata.DataPoint[int64]{
+		{Value: 1, Attributes: attribute.NewSet(attribute.String("path", "jsonline"))},
+		{Value: 2, Attributes: attribute.NewSet(attribute.String("path", "otlp"))},
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 
-// TestNoErrorIsForgottenInAPartialRetry holds that neither a rejected nor a refused record is lost sight of because a
-// neighbour has to be tried again, and that neither stops a neighbour.
-func TestNoErrorIsForgottenInAPartialRetry(t *testing.T) {
-	// The body; the first oversized record is refused, the second one fails; both again.
-	server := startServer(t, status(200), status(413), status(500), status(413), status(200))
-	e, telemetry := startExporter(t, server, func(c *Config) {
-		c.Limits.MaxLineBytes, c.Limits.MaxRowBytes = 2000, 4000
-	})
-	logs := record(1, "short")
-	for _, message := range []string{strings.Repeat("a", 3000), strings.Repeat("b", 3000), strings.Repeat("c", 5000)} {
-		record(1, message).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+// TestNoErrorIsForgottenInARetry holds that neither a rejected nor a refused record is lost sight of because a
+// neighbour has to be tried again, that neither stops a neighbour, and that what is delivered is not sent again.
+func TestNoErrorIsForgottenInARetry(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		t.Run(fmt.Sprint(idempotent), func(t *testing.T) {
+			// The body; the first oversized record is refused, the second one throttled. Then, without idempotency
+			// again from the second one, with it the rows are asked for, and what is missing is sent: the refused
+			// and the throttled one.
+			server := startServer(t, status(200), status(413), status(429), status(200))
+			if idempotent {
+				server = startServer(t, status(200), status(413), status(429), status(413), status(200))
+			}
+			e, telemetry := startExporter(t, server, func(c *Config) {
+				c.Limits.MaxLineBytes, c.Limits.MaxRowBytes = 2048, 4096
+				c.Idempotency.Enabled = idempotent
+			})
+			server.answerQuery = func(w http.ResponseWriter, query string) {
+				if strings.Contains(query, "stats count(") {
+					rowsPresent(w, 1)
+					return
+				}
+				_, _ = io.WriteString(w, server.received()[0].body)
+			}
+			logs := record(1, "short")
+			for _, message := range []string{strings.Repeat("a", 3000), strings.Repeat("b", 3000), strings.Repeat("c", 5000)} {
+				record(1, message).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+			}
+			err := e.ConsumeLogs(context.Background(), logs)
+			assert.True(t, consumererror.IsPermanent(err))
+			require.ErrorContains(t, err, "1 log records were not sent: over `limits::max_row_bytes` (4096)")
+			require.ErrorContains(t, err, "1 log records were not sent: VictoriaLogs refused them")
+			if idempotent {
+				require.ErrorContains(t, err, "413")
+				assert.Len(t, server.received(), 5)
+			} else {
+				assert.Len(t, server.received(), 4)
+			}
+			var rejected consumererror.Logs
+			require.ErrorAs(t, err, &rejected)
+			var messages []string
+			forEach(rejected.Data(), func(_ int, ref recordRef) { messages = append(messages, ref.record.Body().Str()[:1]) })
+			assert.Equal(t, []string{"a", "c"}, messages)
+			metadatatest.AssertEqualExporterVictorialogsRejectedRecords(t, telemetry, []metricdata.DataPoint[int64]{
+				{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "row_bytes"))},
+				{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "refused"))},
+			}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+			metadatatest.AssertEqualExporterVictorialogsSentRecords(t, telemetry, []metricdata.DataPoint[int64]{
+				{Value: 1, Attributes: attribute.NewSet(attribute.String("path", "jsonline"))},
+				{Value: 1, Attributes: attribute.NewSet(attribute.String("path", "otlp"))},
+			}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+		})
 	}
-	err := e.ConsumeLogs(context.Background(), logs)
-	assert.True(t, consumererror.IsPermanent(err))
-	require.ErrorContains(t, err, "413")
-	require.ErrorContains(t, err, "1 log records are over `limits::max_row_bytes` (4000)")
-	assert.Len(t, server.received(), 5)
-	metadatatest.AssertEqualExporterVictorialogsRejectedRecords(t, telemetry, []metricdata.DataPoint[int64]{
-		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "row_bytes"))},
-	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
-	metadatatest.AssertEqualExporterVictorialogsOtlpRecords(t, telemetry, []metricdata.DataPoint[int64]{
-		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "line_bytes"))},
-	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 
 func TestOversizedRecordKeepsItsSeverityField(t *testing.T) {
 	server := startServer(t)
-	e, _ := startExporter(t, server, func(c *Config) { c.Limits.MaxLineBytes = 2000 })
+	e, _ := startExporter(t, server, func(c *Config) { c.Limits.MaxLineBytes = 2048 })
 	logs := record(1, strings.Repeat("x", 3000))
 	logs.ResourceLogs().At(0).Resource().Attributes().PutStr("severity", "custom")
 	require.NoError(t, e.ConsumeLogs(context.Background(), logs))
@@ -305,19 +363,19 @@ func TestOversizedRecordKeepsItsSeverityField(t *testing.T) {
 	assert.NotContains(t, r.Attributes().AsRaw(), "severity")
 }
 
-func TestRecordsOverTheRowLimitAreRejectedAlone(t *testing.T) {
-	server := startServer(t)
-	e, telemetry := startExporter(t, server, func(c *Config) {
-		c.Limits.MaxLineBytes, c.Limits.MaxRowBytes = 2000, 4000
-	})
+func TestRefusedLinesAreReturned(t *testing.T) {
+	server := startServer(t, status(400), status(200))
+	e, telemetry := startExporter(t, server, func(c *Config) { c.Limits.MaxLineBytes = 2048 })
 	logs := record(1, "short")
-	record(1, strings.Repeat("x", 5000)).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+	record(1, strings.Repeat("x", 3000)).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
 	err := e.ConsumeLogs(context.Background(), logs)
+	var rejected consumererror.Logs
+	require.ErrorAs(t, err, &rejected)
 	assert.True(t, consumererror.IsPermanent(err))
-	require.ErrorContains(t, err, "1 log records are over `limits::max_row_bytes` (4000)")
-	assert.Equal(t, 1, strings.Count(server.received()[0].body, "\n"), "the others are delivered")
+	require.Equal(t, 1, rejected.Data().LogRecordCount(), "the long one went another way")
+	assert.Equal(t, "short", rejected.Data().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Body().Str())
 	metadatatest.AssertEqualExporterVictorialogsRejectedRecords(t, telemetry, []metricdata.DataPoint[int64]{
-		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "row_bytes"))},
+		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "refused"))},
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 
@@ -329,42 +387,74 @@ func TestFieldCounters(t *testing.T) {
 	attributes.PutStr(strings.Repeat("n", 129), "v")
 	attributes.PutStr("other", "not the resource's")
 	require.NoError(t, e.ConsumeLogs(context.Background(), logs))
-	// 20 fields less _time, _msg, the overflow field and two places kept for stream fields hold 15 of 31 attributes.
-	metadatatest.AssertEqualExporterVictorialogsOverflowFields(t, telemetry, []metricdata.DataPoint[int64]{
-		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "field_name_bytes"))},
-		{Value: 16, Attributes: attribute.NewSet(attribute.String("reason", "field_count"))},
+	// 20 fields less _time, _msg, the delivery id and the overflow field hold 16 of 32 attributes with names that are not too long.
+	metadatatest.AssertEqualExporterVictorialogsViolations(t, telemetry, []metricdata.DataPoint[int64]{
+		{Value: 1, Attributes: attribute.NewSet(attribute.String("kind", "field_name_bytes"), attribute.String("action", "stringify"))},
+		{Value: 16, Attributes: attribute.NewSet(attribute.String("kind", "field_count"), attribute.String("action", "stringify"))},
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	metadatatest.AssertEqualExporterVictorialogsDuplicateFields(t, telemetry,
 		[]metricdata.DataPoint[int64]{{Value: 1}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 
-// TestNoDataLoss holds delivered == produced with many callers and a server that fails every other time.
-func TestNoDataLoss(t *testing.T) {
-	const callers, calls, records = 8, 20, 25
-	var mu sync.Mutex
-	stored, n := 0, 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		mu.Lock()
-		defer mu.Unlock()
-		if n++; n%2 == 0 {
-			w.WriteHeader(http.StatusBadGateway)
-			return
+// store is a server that has a memory, by delivery id, and fails every other time, after it has taken the rows every
+// third time of these.
+type store struct {
+	*httptest.Server
+	mu   sync.Mutex
+	rows map[string]int // by line
+	ids  map[string]int // rows by id
+	n    int
+}
+
+func startStore(t *testing.T) *store {
+	s := &store{rows: make(map[string]int), ids: make(map[string]int)}
+	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *store) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.URL.Path == queryPath {
+		_, id, _ := strings.Cut(r.FormValue("query"), `"delivery_id":="`)
+		rowsPresent(w, s.ids[id[:32]])
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	s.n++
+	if s.n%2 == 0 || s.n%6 == 1 {
+		for _, line := range lines(body) {
+			s.rows[string(line)]++
 		}
-		stored += strings.Count(string(body), "\n")
-	}))
-	defer server.Close()
-	e, _ := startExporter(t, &fakeServer{Server: server}, nil)
-	logs := benchLogs(records)
-	logs.MarkReadOnly()
+		_, id, _ := strings.Cut(r.Header.Get("VL-Extra-Fields"), "=")
+		s.ids[id] += len(lines(body))
+	}
+	if s.n%2 == 1 {
+		w.WriteHeader(http.StatusBadGateway)
+	}
+}
+
+// TestNoDataLossNoDuplicates holds stored == produced, each once, with many callers and a server that fails every other
+// time, before or after it has taken the rows.
+func TestNoDataLossNoDuplicates(t *testing.T) {
+	const callers, calls, records = 8, 20, 25
+	server := startStore(t)
+	e, _ := startExporter(t, &fakeServer{Server: server.Server}, nil)
 	var wg sync.WaitGroup
-	for range callers {
+	for caller := range callers {
 		wg.Go(func() {
-			for range calls {
+			for call := range calls {
+				logs := benchLogs(records, true)
+				logs.ResourceLogs().At(0).Resource().Attributes().PutStr("call", fmt.Sprint(caller, call))
+				logs.MarkReadOnly()
 				assert.NoError(t, e.ConsumeLogs(context.Background(), logs))
 			}
 		})
 	}
 	wg.Wait()
-	assert.Equal(t, callers*calls*records, stored)
+	assert.Len(t, server.rows, callers*calls*records)
+	for line, n := range server.rows {
+		assert.Equal(t, 1, n, line)
+	}
 }

@@ -48,7 +48,28 @@ func createDefaultConfig() component.Config {
 			MaxLineBytes:      defaultMaxLineBytes,
 			MaxFields:         defaultMaxFields,
 			MaxFieldNameBytes: defaultMaxFieldNameBytes,
+			MaxStreamBytes:    defaultMaxStreamBytes,
 			MaxRowBytes:       defaultMaxRowBytes,
+			MaxDepth:          defaultMaxDepth,
+			MaxFuture:         defaultMaxFuture,
+			MaxPast:           defaultMaxPast,
+		},
+		OnViolation: ViolationConfig{
+			LineBytes:      ActionOTLP,
+			RowBytes:       ActionReject,
+			FieldCount:     ActionStringify,
+			FieldNameBytes: ActionStringify,
+			StreamBytes:    ActionStringify,
+			Depth:          ActionStringify,
+			Future:         ActionClamp,
+			Past:           ActionClamp,
+			Tenant:         ActionReject,
+		},
+		Idempotency: IdempotencyConfig{
+			Enabled:         true,
+			Field:           "delivery_id",
+			Timeout:         10 * time.Second,
+			VisibilityDelay: 5 * time.Second,
 		},
 	}
 }

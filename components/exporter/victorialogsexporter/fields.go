@@ -1,30 +1,21 @@
 package victorialogsexporter
 
 import (
+	"encoding/hex"
+	"time"
+	"unsafe"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// reservedPrefix makes an attribute name out of one that VictoriaLogs keeps for itself.
-const reservedPrefix = "attributes."
-
-// overflowField holds, as a JSON object, the fields that the server would not store as fields of their own.
-const overflowField = "overflow_fields"
-
-// isReservedName reports whether VictoriaLogs, which takes an empty name for `_msg`, or this exporter gives the field
-// name a meaning of its own.
-func isReservedName(name string) bool {
-	switch name {
-	case "", "_msg", "_time", "_stream", "_stream_id", overflowField:
-		return true
-	}
-	return false
-}
-
-// field is one name and value of a row. It refers to the memory of the pdata that it was read from.
+// field is one name and value of a row. It refers to the memory of the pdata, or of the fieldSet, that it is from.
 type field struct {
 	name  string
-	value pcommon.Value
+	value pcommon.Value // where isText is not set
+	// text is the value of a field that pdata has no Value of. To make one would cost an allocation.
+	text   string
+	isText bool
 }
 
 // fieldSet is an ordered set of fields without two of one name: the first one added stays.
@@ -32,17 +23,25 @@ type fieldSet struct {
 	fields []field
 	// index is in use from indexFrom fields on; below, comparing a few names costs less than hashing.
 	index map[string]int
+	// arena holds the names and texts that are not in the pdata. An append may move it, which leaves the old memory
+	// to those that refer to it.
+	arena []byte
+
 	// duplicates counts the fields that were left out although their value is another one.
 	duplicates int
+	// empty counts those without text, excluded those that the configuration leaves out.
+	empty, excluded int
+	// flattened says that a field is from inside of a map, tooDeep counts the maps that were not flattened.
+	flattened bool
+	tooDeep   int
 }
 
 const indexFrom = 48
 
 func (s *fieldSet) reset() {
 	clear(s.fields)
-	s.fields = s.fields[:0]
+	*s = fieldSet{fields: s.fields[:0], index: s.index, arena: s.arena[:0]}
 	clear(s.index)
-	s.duplicates = 0
 }
 
 // find returns the position of the field, or -1.
@@ -69,108 +68,213 @@ func (s *fieldSet) find(name string) int {
 	return -1
 }
 
-// add appends a leaf, unless it is empty (VictoriaLogs stores an empty value as a missing one) or its name is taken.
-func (s *fieldSet) add(name string, value pcommon.Value) {
-	if !hasText(value) {
-		return
-	}
-	if isReservedName(name) {
-		name = reservedPrefix + name
-	}
-	if i := s.find(name); i >= 0 {
-		if !s.fields[i].value.Equal(value) {
+// add appends the field unless its name is taken.
+func (s *fieldSet) add(f field) {
+	if i := s.find(f.name); i >= 0 {
+		if !sameText(&s.fields[i], &f) {
 			s.duplicates++
 		}
 		return
 	}
-	s.fields = append(s.fields, field{name: name, value: value})
+	s.fields = append(s.fields, f)
 }
 
-// addString is add for a value that is not in the pdata.
-func (s *fieldSet) addString(name, value string) {
-	if value != "" {
-		s.add(name, pcommon.NewValueStr(value))
+// addText adds a field that pdata has no Value of.
+func (s *fieldSet) addText(name, text string) {
+	if text != "" {
+		s.add(field{name: name, text: text, isText: true})
 	}
 }
 
-// addMap adds the leaves of a map, the names of nested maps joined with `.`; arrays stay whole.
-func (s *fieldSet) addMap(prefix string, m pcommon.Map) {
+// keep returns a string that has the bytes appended to the arena since start.
+func (s *fieldSet) keep(start int) string {
+	b := s.arena[start:]
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// addMap adds the leaves of a map, the keys of nested maps joined with `.`; arrays stay whole, and so do maps that are
+// nested maxDepth deep.
+func (s *fieldSet) addMap(n *namer, from source, prefix string, m pcommon.Map, depth, maxDepth int) {
 	for key, value := range m.All() {
-		name := key
-		if prefix != "" {
-			name = prefix + "." + key
-		}
-		if value.Type() == pcommon.ValueTypeMap {
-			s.addMap(name, value.Map())
-			continue
-		}
-		s.add(name, value)
+		s.addValue(n, from, prefix, key, value, depth, maxDepth)
 	}
+}
+
+func (s *fieldSet) addValue(n *namer, from source, prefix, key string, value pcommon.Value, depth, maxDepth int) {
+	if !hasText(value) {
+		s.empty++
+		return
+	}
+	if depth > 1 { // also where the outer key is empty
+		s.flattened = true
+		start := len(s.arena)
+		s.arena = append(append(append(s.arena, prefix...), '.'), key...)
+		key = s.keep(start)
+	}
+	if value.Type() == pcommon.ValueTypeMap {
+		if depth < maxDepth {
+			s.flattened = true
+			s.addMap(n, from, key, value.Map(), depth+1, maxDepth)
+			return
+		}
+		s.tooDeep++
+	}
+	name, ok := n.name(from, key)
+	if !ok {
+		s.excluded++
+		return
+	}
+	s.add(field{name: name, value: value})
 }
 
 // addScope adds what identifies the instrumentation scope, and its attributes.
-func (s *fieldSet) addScope(scope pcommon.InstrumentationScope) {
-	s.addMap("", scope.Attributes())
-	s.addString("scope.name", scope.Name())
-	s.addString("scope.version", scope.Version())
+func (s *fieldSet) addScope(n *namer, scope pcommon.InstrumentationScope, maxDepth int) {
+	s.addMap(n, fromScope, "", scope.Attributes(), 1, maxDepth)
+	s.addText("scope.name", scope.Name())
+	s.addText("scope.version", scope.Version())
+}
+
+// presence is the set of fields that the data model has a place for and a record has.
+type presence uint8
+
+const (
+	hasSeverityText presence = 1 << iota
+	hasSeverityNumber
+	hasTraceID
+	hasSpanID
+	hasFlags
+	hasEventName
+	hasDroppedCount
+	hasObserved
+)
+
+var presenceNames = []struct {
+	bit  presence
+	name string
+}{
+	{hasSeverityText, "severity_text"},
+	{hasSeverityNumber, "severity_number"},
+	{hasTraceID, "trace_id"},
+	{hasSpanID, "span_id"},
+	{hasFlags, "trace_flags"},
+	{hasEventName, "event_name"},
+	{hasDroppedCount, "dropped_attributes_count"},
+}
+
+// presenceOf returns what the record has; the observed timestamp counts where it is to be stored.
+func presenceOf(record plog.LogRecord, storeObserved bool) presence {
+	var p presence
+	if record.SeverityText() != "" {
+		p |= hasSeverityText
+	}
+	if record.SeverityNumber() != plog.SeverityNumberUnspecified {
+		p |= hasSeverityNumber
+	}
+	if !record.TraceID().IsEmpty() {
+		p |= hasTraceID
+	}
+	if !record.SpanID().IsEmpty() {
+		p |= hasSpanID
+	}
+	if record.Flags() != 0 {
+		p |= hasFlags
+	}
+	if record.EventName() != "" {
+		p |= hasEventName
+	}
+	if record.DroppedAttributesCount() != 0 {
+		p |= hasDroppedCount
+	}
+	if storeObserved && record.ObservedTimestamp() != 0 {
+		p |= hasObserved
+	}
+	return p
+}
+
+// appendModelText appends the text of a field of the data model.
+func appendModelText(dst []byte, record plog.LogRecord, which presence) []byte {
+	switch which {
+	case hasSeverityText:
+		return append(dst, record.SeverityText()...)
+	case hasSeverityNumber:
+		return appendInt(dst, int64(record.SeverityNumber()))
+	case hasTraceID:
+		id := record.TraceID()
+		return hex.AppendEncode(dst, id[:])
+	case hasSpanID:
+		id := record.SpanID()
+		return hex.AppendEncode(dst, id[:])
+	case hasFlags:
+		return appendInt(dst, int64(record.Flags()))
+	case hasEventName:
+		return append(dst, record.EventName()...)
+	case hasDroppedCount:
+		return appendInt(dst, int64(record.DroppedAttributesCount()))
+	default:
+		return appendRFC3339(dst, record.ObservedTimestamp())
+	}
+}
+
+// appendRFC3339 appends a timestamp, also one after the year 2262, which has no int64 of nanoseconds.
+func appendRFC3339(dst []byte, timestamp pcommon.Timestamp) []byte {
+	const second = uint64(time.Second)
+	t := time.Unix(int64(uint64(timestamp)/second), int64(uint64(timestamp)%second)) //nolint:gosec // G115: both are below 2^63
+	return t.UTC().AppendFormat(dst, time.RFC3339Nano)
+}
+
+// addModel adds the fields that the data model has a place for.
+func (s *fieldSet) addModel(record plog.LogRecord, present presence, observedField string) {
+	for i := range presenceNames {
+		if present&presenceNames[i].bit != 0 {
+			s.addModelField(presenceNames[i].name, record, presenceNames[i].bit)
+		}
+	}
+	if present&hasObserved != 0 {
+		s.addModelField(observedField, record, hasObserved)
+	}
+}
+
+func (s *fieldSet) addModelField(name string, record plog.LogRecord, which presence) {
+	start := len(s.arena)
+	s.arena = appendModelText(s.arena, record, which)
+	s.addText(name, s.keep(start))
 }
 
 // addRecord adds the fields of a record in the order of precedence: what the data model has a place for, attributes,
-// fields lifted from the body. It returns the message.
-func (s *fieldSet) addRecord(record plog.LogRecord, config *Config) pcommon.Value {
-	s.addString("severity_text", record.SeverityText())
-	if number := record.SeverityNumber(); number != plog.SeverityNumberUnspecified {
-		s.add("severity_number", pcommon.NewValueInt(int64(number)))
-	}
-	if id := record.TraceID(); !id.IsEmpty() {
-		s.addString("trace_id", id.String())
-	}
-	if id := record.SpanID(); !id.IsEmpty() {
-		s.addString("span_id", id.String())
-	}
-	if flags := record.Flags(); flags != 0 {
-		s.add("trace_flags", pcommon.NewValueInt(int64(flags)))
-	}
-	s.addString("event_name", record.EventName())
-	if dropped := record.DroppedAttributesCount(); dropped != 0 {
-		s.add("dropped_attributes_count", pcommon.NewValueInt(int64(dropped)))
-	}
-	s.addMap("", record.Attributes())
+// fields lifted from the body. It returns the message, or an empty value where the record has none.
+func (s *fieldSet) addRecord(n *namer, record plog.LogRecord, present presence, config *Config) pcommon.Value {
+	s.addModel(record, present, config.Fields.ObservedTimestamp)
+	s.addMap(n, fromRecord, "", record.Attributes(), 1, config.Limits.MaxDepth)
 
 	message := record.Body()
-	if message.Type() == pcommon.ValueTypeMap {
-		message = s.addBodyMap(message.Map(), config.MessageKeys)
+	if message.Type() != pcommon.ValueTypeMap {
+		return message
 	}
-	if !hasText(message) {
-		message = pcommon.NewValueStr(record.EventName())
-	}
-	if !hasText(message) {
-		message = pcommon.NewValueStr(config.DefaultMessage)
+	body := message.Map()
+	messageKey, message := messageOf(body, config.MessageKeys)
+	for key, value := range body.All() {
+		if key == messageKey && messageKey != "" {
+			continue
+		}
+		s.addValue(n, fromBody, "", key, value, 1, config.Limits.MaxDepth)
 	}
 	return message
 }
 
-// addBodyMap lifts a body of type map into fields, but for the first of keys that holds something, which it returns.
-func (s *fieldSet) addBodyMap(body pcommon.Map, keys []string) pcommon.Value {
-	messageKey, message := "", pcommon.NewValueEmpty()
+// messageOf returns the first of the keys that holds something in a body of type map, and what it holds.
+func messageOf(body pcommon.Map, keys []string) (string, pcommon.Value) {
 	for _, key := range keys {
 		if value, ok := body.Get(key); ok && hasText(value) && value.Type() != pcommon.ValueTypeMap {
-			messageKey, message = key, value
-			break
+			return key, value
 		}
 	}
-	for key, value := range body.All() {
-		switch {
-		case key == messageKey && messageKey != "":
-		case value.Type() == pcommon.ValueTypeMap:
-			s.addMap(key, value.Map())
-		default:
-			s.add(key, value)
-		}
-	}
-	return message
+	return "", emptyValue
 }
 
+// emptyValue is read only.
+var emptyValue = pcommon.NewValueEmpty()
+
+// hasText reports whether the value is more than an empty string: VictoriaLogs stores an empty value as a missing one.
 func hasText(value pcommon.Value) bool {
 	switch value.Type() {
 	case pcommon.ValueTypeEmpty:
@@ -181,4 +285,42 @@ func hasText(value pcommon.Value) bool {
 		return value.Bytes().Len() > 0
 	}
 	return true
+}
+
+// sameText reports whether two fields of one name have the same text.
+func sameText(a, b *field) bool {
+	switch {
+	case !a.isText && !b.isText:
+		return a.value.Equal(b.value)
+	case a.isText && b.isText:
+		return a.text == b.text
+	case a.isText:
+		return a.text == string(appendText(nil, b))
+	}
+	return b.text == string(appendText(nil, a))
+}
+
+// appendText appends the text that VictoriaLogs stores for a field.
+func appendText(dst []byte, f *field) []byte {
+	if f.isText {
+		return append(dst, f.text...)
+	}
+	return appendValueText(dst, f.value)
+}
+
+// appendValueText appends the text that VictoriaLogs stores for a value.
+func appendValueText(dst []byte, value pcommon.Value) []byte {
+	start := len(dst)
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return append(dst, value.Str()...)
+	case pcommon.ValueTypeEmpty:
+		return dst
+	}
+	dst = appendValue(dst, value)
+	if text := dst[start:]; len(text) >= 2 && text[0] == '"' { // bytes, NaN and infinities
+		copy(text, text[1:])
+		dst = dst[:len(dst)-2]
+	}
+	return dst
 }

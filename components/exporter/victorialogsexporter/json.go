@@ -2,8 +2,11 @@ package victorialogsexporter
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
+	"unsafe"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -20,33 +23,82 @@ var mustEscape = func() (table [256]bool) {
 	return table
 }()
 
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// escapeMask has the high bit set in the first byte of w, the lowest, that JSON does not allow raw, and in none if all
+// are allowed. Bits above the lowest one say nothing: a subtraction may have borrowed.
+func escapeMask(w uint64) uint64 {
+	quote := w ^ lowBits*'"'
+	backslash := w ^ lowBits*'\\'
+	return ((w-lowBits*0x20)&^w | (quote-lowBits)&^quote | (backslash-lowBits)&^backslash) & highBits
+}
+
+// indexEscape returns the position of the first byte from i on that JSON does not allow raw, or len(s). It looks at
+// eight bytes at a time.
+func indexEscape(s string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for ; len(b)-i >= 8; i += 8 {
+		if mask := escapeMask(binary.LittleEndian.Uint64(b[i:])); mask != 0 {
+			return i + bits.TrailingZeros64(mask)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if mustEscape[b[i]] {
+			return i
+		}
+	}
+	return len(b)
+}
+
 // appendString appends s as a JSON string. Bytes that are not UTF-8 go through as they are: VictoriaLogs keeps them,
 // while a replacement character would lose them.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !mustEscape[c] {
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
-		}
-	}
-	dst = append(dst, s[start:]...)
+	dst = appendEscaped(dst, s)
 	return append(dst, '"')
+}
+
+// appendEscaped is appendString without the quotes.
+func appendEscaped(dst []byte, s string) []byte {
+	start := 0
+	for {
+		i := indexEscape(s, start)
+		dst = append(dst, s[start:i]...)
+		if i == len(s) {
+			return dst
+		}
+		dst = appendEscape(dst, s[i])
+		start = i + 1
+	}
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	default:
+		return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+	}
+}
+
+// escapedLen returns how many bytes appendEscaped makes of a byte.
+func escapedLen(c byte) int {
+	switch {
+	case !mustEscape[c]:
+		return 1
+	case c == '"', c == '\\', c == '\n', c == '\r', c == '\t':
+		return 2
+	}
+	return len(`\u0000`)
 }
 
 // appendValue appends a value as JSON. VictoriaLogs stores the text of numbers and booleans, so that what a query
@@ -63,7 +115,7 @@ func appendValue(dst []byte, value pcommon.Value) []byte {
 		return appendDouble(dst, value.Double())
 	case pcommon.ValueTypeBytes:
 		dst = append(dst, '"')
-		dst = base64.StdEncoding.AppendEncode(dst, value.Bytes().AsRaw())
+		dst = appendBase64(dst, value.Bytes())
 		return append(dst, '"')
 	case pcommon.ValueTypeSlice:
 		dst = append(dst, '[')
@@ -91,6 +143,22 @@ func appendValue(dst []byte, value pcommon.Value) []byte {
 		return append(dst, "null"...)
 	}
 }
+
+// appendBase64 appends the bytes without the copy that AsRaw makes of them.
+func appendBase64(dst []byte, bytes pcommon.ByteSlice) []byte {
+	var chunk [48]byte // a multiple of 3, which needs no padding
+	n := 0
+	for _, b := range bytes.All() {
+		chunk[n] = b
+		if n++; n == len(chunk) {
+			dst = base64.StdEncoding.AppendEncode(dst, chunk[:])
+			n = 0
+		}
+	}
+	return base64.StdEncoding.AppendEncode(dst, chunk[:n])
+}
+
+func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
 
 // appendDouble appends f as a JSON number, or as a string where JSON has no number for it.
 func appendDouble(dst []byte, f float64) []byte {

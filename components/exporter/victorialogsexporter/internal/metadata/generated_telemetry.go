@@ -26,12 +26,17 @@ type TelemetryBuilder struct {
 	meter                               metric.Meter
 	mu                                  sync.Mutex
 	registrations                       []metric.Registration
+	ExporterVictorialogsCompressedBytes metric.Int64Counter
 	ExporterVictorialogsDuplicateFields metric.Int64Counter
 	ExporterVictorialogsEncodedBytes    metric.Int64Counter
-	ExporterVictorialogsOtlpRecords     metric.Int64Counter
-	ExporterVictorialogsOverflowFields  metric.Int64Counter
+	ExporterVictorialogsEndpointState   metric.Int64Gauge
 	ExporterVictorialogsRejectedRecords metric.Int64Counter
+	ExporterVictorialogsRepairedRecords metric.Int64Counter
+	ExporterVictorialogsRequestDuration metric.Float64Histogram
 	ExporterVictorialogsRequests        metric.Int64Counter
+	ExporterVictorialogsSentRecords     metric.Int64Counter
+	ExporterVictorialogsVerifications   metric.Int64Counter
+	ExporterVictorialogsViolations      metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -63,6 +68,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ExporterVictorialogsCompressedBytes, err = builder.meter.Int64Counter(
+		"otelcol_exporter_victorialogs_compressed_bytes",
+		metric.WithDescription("Bytes of request bodies as they were sent, retries included [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterVictorialogsDuplicateFields, err = builder.meter.Int64Counter(
 		"otelcol_exporter_victorialogs_duplicate_fields",
 		metric.WithDescription("Fields left out of a row because a field of the same name from a level of higher precedence is in it with another value [Development]"),
@@ -75,28 +86,53 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ExporterVictorialogsOtlpRecords, err = builder.meter.Int64Counter(
-		"otelcol_exporter_victorialogs_otlp_records",
-		metric.WithDescription("Records sent to the OTLP path of the same server because their line is over the limit of the JSON stream API [Development]"),
-		metric.WithUnit("{records}"),
-	)
-	errs = errors.Join(errs, err)
-	builder.ExporterVictorialogsOverflowFields, err = builder.meter.Int64Counter(
-		"otelcol_exporter_victorialogs_overflow_fields",
-		metric.WithDescription("Fields moved into the overflow field because the server would refuse them as fields of their own [Development]"),
-		metric.WithUnit("{fields}"),
+	builder.ExporterVictorialogsEndpointState, err = builder.meter.Int64Gauge(
+		"otelcol_exporter_victorialogs_endpoint_state",
+		metric.WithDescription("1 for the state that the endpoint is in, 0 for the others [Development]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterVictorialogsRejectedRecords, err = builder.meter.Int64Counter(
 		"otelcol_exporter_victorialogs_rejected_records",
-		metric.WithDescription("Records that the server cannot store on any path and that were returned as a permanent error [Development]"),
+		metric.WithDescription("Records that were returned as a permanent error [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterVictorialogsRepairedRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_victorialogs_repaired_records",
+		metric.WithDescription("Records that were missing of a request that VictoriaLogs had in part, and that were sent alone [Development]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterVictorialogsRequestDuration, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_victorialogs_request_duration",
+		metric.WithDescription("Time from a request to its answer [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterVictorialogsRequests, err = builder.meter.Int64Counter(
 		"otelcol_exporter_victorialogs_requests",
 		metric.WithDescription("Requests sent, by what became of them [Development]"),
 		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterVictorialogsSentRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_victorialogs_sent_records",
+		metric.WithDescription("Rows that VictoriaLogs took, by the path they were sent to [Development]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterVictorialogsVerifications, err = builder.meter.Int64Counter(
+		"otelcol_exporter_victorialogs_verifications",
+		metric.WithDescription("How often VictoriaLogs was asked for the rows of a request before it was sent (again), by the answer [Development]"),
+		metric.WithUnit("{queries}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterVictorialogsViolations, err = builder.meter.Int64Counter(
+		"otelcol_exporter_victorialogs_violations",
+		metric.WithDescription("Records or fields over a limit of VictoriaLogs, by what was done about it [Development]"),
+		metric.WithUnit("{violations}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

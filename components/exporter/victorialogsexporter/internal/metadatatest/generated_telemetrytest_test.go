@@ -19,28 +19,48 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	tb.ExporterVictorialogsCompressedBytes.Add(context.Background(), 1)
 	tb.ExporterVictorialogsDuplicateFields.Add(context.Background(), 1)
 	tb.ExporterVictorialogsEncodedBytes.Add(context.Background(), 1)
-	tb.ExporterVictorialogsOtlpRecords.Add(context.Background(), 1)
-	tb.ExporterVictorialogsOverflowFields.Add(context.Background(), 1)
+	tb.ExporterVictorialogsEndpointState.Record(context.Background(), 1)
 	tb.ExporterVictorialogsRejectedRecords.Add(context.Background(), 1)
+	tb.ExporterVictorialogsRepairedRecords.Add(context.Background(), 1)
+	tb.ExporterVictorialogsRequestDuration.Record(context.Background(), 1)
 	tb.ExporterVictorialogsRequests.Add(context.Background(), 1)
+	tb.ExporterVictorialogsSentRecords.Add(context.Background(), 1)
+	tb.ExporterVictorialogsVerifications.Add(context.Background(), 1)
+	tb.ExporterVictorialogsViolations.Add(context.Background(), 1)
+	AssertEqualExporterVictorialogsCompressedBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterVictorialogsDuplicateFields(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterVictorialogsEncodedBytes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
-	AssertEqualExporterVictorialogsOtlpRecords(t, testTel,
-		[]metricdata.DataPoint[int64]{{Value: 1}},
-		metricdatatest.IgnoreTimestamp())
-	AssertEqualExporterVictorialogsOverflowFields(t, testTel,
+	AssertEqualExporterVictorialogsEndpointState(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterVictorialogsRejectedRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterVictorialogsRepairedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterVictorialogsRequestDuration(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterVictorialogsRequests(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterVictorialogsSentRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterVictorialogsVerifications(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterVictorialogsViolations(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -1,0 +1,173 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/breakwater-otel/breakwater/integration/harness"
+	"github.com/breakwater-otel/breakwater/internal/topics"
+)
+
+// Brokers is how many brokers the Kafka has, as in production: a consumer holds a fetch of each.
+const Brokers = 3
+
+// Backlog is an in-process Kafka with the messages of a workload in its logs topic. Every run reads them from the
+// start, in a consumer group of its own.
+type Backlog struct {
+	Workload Workload
+	Bytes    int64 // of the messages, before the producer compressed them
+	// BackendCores are those that VictoriaLogs runs on; all when empty. See SplitCores.
+	BackendCores []int
+
+	kafka  *harness.FakeKafka
+	client *harness.KafkaClient
+	ends   map[int32]int64
+	gate   gate
+}
+
+// NewBacklog starts the Kafka and fills it. Directories are below dir.
+func NewBacklog(ctx context.Context, dir string, workload Workload) (*Backlog, error) {
+	b := &Backlog{Workload: workload}
+	var err error
+	if b.kafka, err = harness.NewFakeKafka(harness.FakeKafkaOptions{
+		Dir:     dir,
+		Brokers: Brokers,
+	}); err != nil {
+		return nil, err
+	}
+	if err := b.fill(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("fill Kafka: %w", err), b.Close())
+	}
+	b.gate.guard(b.kafka.Cluster())
+	return b, nil
+}
+
+func (b *Backlog) fill(ctx context.Context) error {
+	if err := b.kafka.Start(ctx); err != nil {
+		return err
+	}
+	var err error
+	if b.client, err = harness.NewKafkaClient(b.kafka.Brokers(),
+		// What the shipped agent does: one message a batch, snappy.
+		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+		return err
+	}
+	report, err := topics.Ensure(ctx, b.client.Client(), topics.Defaults(noEnv))
+	if err != nil {
+		return err
+	}
+	if problems := report.Problems(); len(problems) > 0 {
+		return fmt.Errorf("topics: %v", problems)
+	}
+	if b.ends, err = b.client.EndOffsets(ctx, logsTopic()); err != nil {
+		return err
+	}
+	for message := range b.Workload.Messages {
+		value, err := b.Workload.Message(message)
+		if err != nil {
+			return err
+		}
+		partition := int32(message % len(b.ends)) //nolint:gosec // G115: a handful of partitions
+		if err := b.client.Produce(ctx, &kgo.Record{Topic: logsTopic(), Partition: partition, Value: value}); err != nil {
+			return err
+		}
+		b.Bytes += int64(len(value))
+	}
+	b.ends, err = b.client.EndOffsets(ctx, logsTopic())
+	return err
+}
+
+// Partitions is how many partitions the topic has.
+func (b *Backlog) Partitions() int { return len(b.ends) }
+
+// Close stops the Kafka.
+func (b *Backlog) Close() error {
+	b.gate.open()
+	if b.client != nil {
+		b.client.Close()
+	}
+	return b.kafka.Close()
+}
+
+// waitDrained waits until the group has committed the end of every partition.
+func (b *Backlog) waitDrained(ctx context.Context, group string) error {
+	return harness.Eventually(ctx, 20*time.Millisecond, func(ctx context.Context) error {
+		committed, err := b.client.Committed(ctx, group)
+		if err != nil {
+			return err
+		}
+		var left int64
+		for partition, end := range b.ends {
+			left += end - committed[logsTopic()][partition]
+		}
+		if left > 0 {
+			return fmt.Errorf("%d messages of %d are not consumed", left, b.Workload.Messages)
+		}
+		return nil
+	})
+}
+
+func noEnv(string) string { return "" }
+
+func logsTopic() string { return topics.Defaults(noEnv)[0].Name }
+
+// gate holds back the answers to fetches, so that a consumer is up and in its group before it gets the first message:
+// what its start costs is then not part of the measurement.
+type gate struct {
+	opened  atomic.Pointer[chan struct{}] // closed when open
+	waiting atomic.Int64                  // fetches since the gate was closed
+}
+
+func (g *gate) guard(cluster *kfake.Cluster) {
+	g.close()
+	g.open()
+	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		opened := *g.opened.Load()
+		select {
+		case <-opened:
+		default:
+			g.waiting.Add(1)
+			cluster.SleepControl(func() { <-opened })
+		}
+		return nil, nil, false
+	})
+}
+
+// waitHeld waits until the consumer waits at every broker, and until its start is over.
+func (g *gate) waitHeld(ctx context.Context) error {
+	var last int64
+	return harness.Eventually(ctx, time.Second, func(context.Context) error {
+		held := g.waiting.Load()
+		defer func() { last = held }()
+		if held < Brokers || held != last {
+			return fmt.Errorf("the consumer has asked for messages %d times", held)
+		}
+		return nil
+	})
+}
+
+func (g *gate) close() {
+	opened := make(chan struct{})
+	g.waiting.Store(0)
+	g.opened.Store(&opened)
+}
+
+func (g *gate) open() {
+	opened := g.opened.Load()
+	if opened == nil {
+		return
+	}
+	select {
+	case <-*opened:
+	default:
+		close(*opened)
+	}
+}

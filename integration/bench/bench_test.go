@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/breakwater-otel/breakwater/integration/harness"
+)
+
+// TestConsumerMemory holds the memory of the shipped consumer while it drains a backlog that is larger than its bound
+// would be if memory grew with it: a consumer that holds what it fetched reaches it well before the end.
+func TestConsumerMemory(t *testing.T) {
+	harness.RequireBackends(t)
+	backlog, err := NewBacklog(t.Context(), t.TempDir(), Workload{Messages: 160, RecordsPerMessage: 2000, Start: time.Now()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, backlog.Close()) })
+	require.Greater(t, backlog.Bytes, int64(150e6))
+
+	result, err := backlog.Run(t.Context(), t.TempDir(), CompareVariants()[0])
+	require.NoError(t, err)
+	t.Log(result)
+	assert.Less(t, result.PeakRSS, int64(MaxConsumerBytes))
+}
+
+// TestGeneratorHasTheSameRows holds that the load generator posts what the consumer makes of the messages.
+func TestGeneratorHasTheSameRows(t *testing.T) {
+	w := Workload{Messages: 2, RecordsPerMessage: 3, Start: time.Unix(1_700_000_000, 0)}
+	message, err := w.Message(1)
+	require.NoError(t, err)
+	var unmarshaler plog.ProtoUnmarshaler
+	logs, err := unmarshaler.UnmarshalLogs(message)
+	require.NoError(t, err)
+	records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+
+	rows, err := w.Rows(1)
+	require.NoError(t, err)
+	lines := bytes.Split(bytes.TrimSpace(rows), []byte("\n"))
+	require.Len(t, lines, records.Len())
+	for i, line := range lines {
+		var row map[string]string
+		require.NoError(t, json.Unmarshal(line, &row))
+		want := map[string]string{
+			"_time": strconv.FormatInt(records.At(i).Timestamp().AsTime().UnixNano(), 10),
+			"_msg":  records.At(i).Body().Str(),
+		}
+		for name, value := range records.At(i).Attributes().All() {
+			want[name] = value.Str()
+		}
+		assert.Equal(t, want, row)
+		assert.Len(t, row, 11)
+		assert.InDelta(t, 480, len(line), 20)
+	}
+}
+
+func TestEncoderMedians(t *testing.T) {
+	const output = `goos: linux
+BenchmarkEncode/victorialogs-2         	     745	   1600000 ns/op	 600.00 MB/s	   1250000 records/s	     10 B/op	       0 allocs/op
+BenchmarkEncode/otlp-2                 	     700	   1700000 ns/op	   1000000 records/s	 901120 B/op	       1 allocs/op
+BenchmarkEncode/victorialogs-2         	     745	   1600000 ns/op	 600.00 MB/s	   1.35e+06 records/s	     10 B/op	       0 allocs/op
+BenchmarkEncode/victorialogs-2         	     745	   1600000 ns/op	 600.00 MB/s	   1300000 records/s	     10 B/op	       2 allocs/op
+`
+	figures := encoderMedians(output)
+	assert.Equal(t, EncoderFigures{RecordsPerSecond: 1_300_000}, figures["victorialogs"])
+	assert.Equal(t, EncoderFigures{RecordsPerSecond: 1_000_000, AllocsPerOp: 1}, figures["otlp"])
+	target := EncoderTarget(figures)
+	assert.InDelta(t, 1.3, target.Ratio, 1e-9)
+	assert.True(t, target.Passed())
+}
+
+func TestTargets(t *testing.T) {
+	run := func(variant string, cpu, backendCPU, drain time.Duration, rss int64) Result {
+		return Result{Variant: variant, Records: 1000, ConsumerCPU: cpu, BackendCPU: backendCPU, Drain: drain, PeakRSS: rss}
+	}
+	results := Results{
+		run(Ours, 80, 300, 11, 100), run(Rival, 100, 290, 12, 200), run(Generator, 0, 200, 10, 0),
+		run(Ours, 90, 100, 10, 101), run(Rival, 100, 290, 12, 200), run(Generator, 0, 200, 10, 0),
+		run(Ours, 99, 280, 30, 102), run(Rival, 100, 290, 12, 200), run(Generator, 0, 200, 10, 0),
+	}
+	var passed []bool
+	for _, target := range results.Targets() {
+		passed = append(passed, target.Passed())
+	}
+	assert.Equal(t, []bool{true, false, true, true}, passed)
+}
+
+func TestReplaceSection(t *testing.T) {
+	const document = "a\n<!-- bench:x begin -->\nold\n<!-- bench:x end -->\nb\n"
+	replaced, err := replaceSection(document, "x", "new")
+	require.NoError(t, err)
+	assert.Equal(t, "a\n<!-- bench:x begin -->\n\nnew\n\n<!-- bench:x end -->\nb\n", replaced)
+	again, err := replaceSection(replaced, "x", "new\n")
+	require.NoError(t, err)
+	assert.Equal(t, replaced, again)
+	_, err = replaceSection(document, "y", "new")
+	require.Error(t, err)
+}

@@ -1,0 +1,132 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Results are those of all runs of a suite.
+type Results []Result
+
+// median of a figure over all runs of a variant.
+func (rs Results) median(variant string, figure func(Result) float64) float64 {
+	var values []float64
+	for _, r := range rs {
+		if r.Variant == variant {
+			values = append(values, figure(r))
+		}
+	}
+	return median(values)
+}
+
+func median[N cmp.Ordered](values []N) N {
+	var none N
+	if len(values) == 0 {
+		return none
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func consumerMicros(r Result) float64 { return micros(r.ConsumerCPU) / float64(r.Records) }
+func backendMicros(r Result) float64  { return micros(r.BackendCPU) / float64(r.Records) }
+func peakMegabytes(r Result) float64  { return float64(r.PeakRSS) / 1e6 }
+func drainRate(r Result) float64      { return float64(r.Records) / r.Drain.Seconds() }
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// String is a line for the terminal.
+func (r Result) String() string {
+	return fmt.Sprintf("consumer %5.2f µs a record, %4.0f MB; VictoriaLogs %5.1f µs a row; %4.0f k records/s",
+		consumerMicros(r), peakMegabytes(r), backendMicros(r), drainRate(r)/1e3)
+}
+
+// Table returns the medians as Markdown, with the range of the runs where it says how noisy they are.
+func (rs Results) Table(variants []Variant) string {
+	var b strings.Builder
+	b.WriteString("| | consumer CPU a record | consumer peak RSS | VictoriaLogs CPU a row | drain |\n|---|---|---|---|---|\n")
+	for _, v := range variants {
+		cpu, rss := "", ""
+		if len(v.Configs) > 0 {
+			cpu = fmt.Sprintf("%.2f µs (%s)", rs.median(v.Name, consumerMicros), rs.spread(v.Name, consumerMicros))
+			rss = fmt.Sprintf("%.0f MB", rs.median(v.Name, peakMegabytes))
+		}
+		fmt.Fprintf(&b, "| %s: %s | %s | %s | %.1f µs | %.0f k records/s |\n", v.Name, v.What, cpu, rss,
+			rs.median(v.Name, backendMicros), rs.median(v.Name, drainRate)/1e3)
+	}
+	return b.String()
+}
+
+func (rs Results) spread(variant string, figure func(Result) float64) string {
+	var values []float64
+	for _, r := range rs {
+		if r.Variant == variant {
+			values = append(values, figure(r))
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f–%.2f", slices.Min(values), slices.Max(values))
+}
+
+// Target is a ratio of two medians and the bound that it has to keep.
+type Target struct {
+	What    string
+	Ratio   float64
+	Bound   float64
+	AtLeast bool // the bound is the least that will do, not the most
+}
+
+// Passed tells whether the ratio keeps its bound.
+func (t Target) Passed() bool {
+	if t.AtLeast {
+		return t.Ratio >= t.Bound
+	}
+	return t.Ratio <= t.Bound
+}
+
+// Targets are those that the consumer is held to.
+func (rs Results) Targets() []Target {
+	ratio := func(against string, figure func(Result) float64) float64 {
+		return rs.median(Ours, figure) / rs.median(against, figure)
+	}
+	return []Target{
+		{What: "consumer CPU a record, ours / rival", Ratio: ratio(Rival, consumerMicros), Bound: 0.9},
+		{What: "consumer peak RSS, ours / rival", Ratio: ratio(Rival, peakMegabytes), Bound: 0.5},
+		{What: "VictoriaLogs CPU a row, ours / rival", Ratio: ratio(Rival, backendMicros), Bound: 1},
+		{What: "drain, ours / generator", Ratio: ratio(Generator, drainRate), Bound: 0.9, AtLeast: true},
+	}
+}
+
+// MaxConsumerBytes is what a consumer with the shipped profile may take, however much is queued in Kafka.
+const MaxConsumerBytes = 256 << 20
+
+// MemoryTarget holds the peak of all runs against MaxConsumerBytes.
+func MemoryTarget(rs Results) Target {
+	var peak int64
+	for _, r := range rs {
+		peak = max(peak, r.PeakRSS)
+	}
+	return Target{What: "consumer peak RSS / 256 MiB", Ratio: float64(peak) / MaxConsumerBytes, Bound: 1}
+}
+
+// TargetTable returns the targets as Markdown.
+func TargetTable(targets []Target) string {
+	var b strings.Builder
+	b.WriteString("| | ratio | target | |\n|---|---|---|---|\n")
+	for _, t := range targets {
+		sign, verdict := "at most", "miss"
+		if t.AtLeast {
+			sign = "at least"
+		}
+		if t.Passed() {
+			verdict = "pass"
+		}
+		fmt.Fprintf(&b, "| %s | %.2f | %s %.2f | %s |\n", t.What, t.Ratio, sign, t.Bound, verdict)
+	}
+	return b.String()
+}
