@@ -71,6 +71,14 @@ test-race: ## Unit tests under the race detector
 test-integration: build ## Integration tests on real Kafka, VictoriaLogs and VictoriaMetrics
 	cd integration && go test -count=1 -timeout 40m ./...
 
+.PHONY: burst
+burst: build ## 200,000 new series in a minute through the shipped profiles on real parts
+	cd integration && BREAKWATER_BURST_SERIES=200000 go test -count=1 -timeout 10m -v -run TestBurst ./labels
+
+.PHONY: label-table
+label-table: build ## Write the table of docs/labels.md anew, from a run on real parts
+	cd integration && go test -count=1 -timeout 10m -run TestLabels ./labels -update
+
 .PHONY: fuzz
 FUZZTIME ?= 30s
 fuzz: ## Fuzz everything that parses or encodes, FUZZTIME each

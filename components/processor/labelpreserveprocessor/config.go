@@ -1,8 +1,6 @@
 package labelpreserveprocessor
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -12,6 +10,7 @@ const (
 	sourceRecord   = "record"
 	sourceResource = "resource"
 	sourceScope    = "scope"
+	sourceContext  = "context"
 	sourceEnv      = "env"
 	sourceHostName = "host_name"
 	sourceStatic   = "static"
@@ -19,15 +18,118 @@ const (
 )
 
 var sourceNames = []string{
-	sourceRecord, sourceResource, sourceScope, sourceEnv, sourceHostName, sourceStatic, sourceJoin,
+	sourceRecord, sourceResource, sourceScope, sourceContext, sourceEnv, sourceHostName, sourceStatic, sourceJoin,
 }
+
+// levelStamp is the level in `precedence` of what is put on from outside the data.
+const levelStamp = "stamp"
+
+var levelNames = []string{
+	levelStamp, sourceRecord, sourceScope, sourceResource, sourceContext, sourceEnv, sourceHostName, sourceStatic,
+}
+
+// The values of `write_to`.
+const (
+	placeResource = "resource"
+	placeRecord   = "record"
+	placeEvent    = "event"
+	placeLink     = "link"
+)
+
+// The values of `on_missing`.
+const (
+	onMissingDefault = "default"
+	onMissingMark    = "mark"
+	onMissingReject  = "reject"
+)
+
+// The values of `output_form`. Empty means the name as it is declared.
+const (
+	formUnderscore = "underscore"
+	formDotted     = "dotted"
+	formBoth       = "both"
+)
+
+// The values of `limits::overflow`.
+const (
+	overflowJSON = "json"
+	overflowDrop = "drop"
+)
+
+// The values of `signals`.
+const (
+	signalLogs    = "logs"
+	signalMetrics = "metrics"
+	signalTraces  = "traces"
+)
 
 const defaultSeparator = "/"
 
 // Config declares the labels that the processor guarantees.
 type Config struct {
-	// Labels are resolved in this order: a `join` sees the labels above its own.
+	// Preset names a set of labels to start from. Empty means none.
+	Preset string `mapstructure:"preset"`
+
+	// Labels are resolved in this order: a `join` sees the labels above its own. A label
+	// of the preset that is named here has the settings that are given here, and its
+	// place in the preset; the others follow the preset.
 	Labels []LabelConfig `mapstructure:"labels"`
+
+	// Precedence orders the sources of every label by their level. Nil means the
+	// order of `from`.
+	Precedence []string `mapstructure:"precedence"`
+
+	// KeepConflicts writes the value that lost beside the label, as `<name>.conflict`.
+	KeepConflicts bool `mapstructure:"keep_conflicts"`
+
+	// WriteTo are the places that labels are written to, for each signal.
+	WriteTo WriteToConfig `mapstructure:"write_to"`
+
+	// OutputForm is the form in which names leave, for each signal.
+	OutputForm OutputFormConfig `mapstructure:"output_form"`
+
+	// MissingAttribute is the attribute that `on_missing: mark` writes.
+	MissingAttribute string `mapstructure:"missing_attribute"`
+
+	Limits     LimitsConfig     `mapstructure:"limits"`
+	Provenance ProvenanceConfig `mapstructure:"provenance"`
+}
+
+// WriteToConfig has the places of the labels of each signal.
+type WriteToConfig struct {
+	Logs    []string `mapstructure:"logs"`
+	Metrics []string `mapstructure:"metrics"`
+	Traces  []string `mapstructure:"traces"`
+}
+
+// OutputFormConfig has the form of the names of each signal.
+type OutputFormConfig struct {
+	Logs    string `mapstructure:"logs"`
+	Metrics string `mapstructure:"metrics"`
+	Traces  string `mapstructure:"traces"`
+}
+
+// LimitsConfig holds telemetry within what the backends store. Zero means no limit.
+type LimitsConfig struct {
+	// MaxLabels is how many labels a series may have, its name included.
+	MaxLabels int `mapstructure:"max_labels"`
+	// MaxNameBytes is how long the name of a label of a series may be.
+	MaxNameBytes int `mapstructure:"max_name_bytes"`
+	// MaxValueBytes is how long the value of a label of a series may be.
+	MaxValueBytes int `mapstructure:"max_value_bytes"`
+	// MaxLogKeyBytes is how long the key of an attribute of a log record may be.
+	MaxLogKeyBytes int `mapstructure:"max_log_key_bytes"`
+	// Overflow is json or drop.
+	Overflow string `mapstructure:"overflow"`
+	// OverflowAttribute holds what is evicted, as a JSON object.
+	OverflowAttribute string `mapstructure:"overflow_attribute"`
+}
+
+// ProvenanceConfig is for finding out where a label comes from.
+type ProvenanceConfig struct {
+	Enabled bool `mapstructure:"enabled"`
+	// Attribute holds the source of each label.
+	Attribute string `mapstructure:"attribute"`
 }
 
 // LabelConfig declares one label.
@@ -44,17 +146,37 @@ type LabelConfig struct {
 	// Nil means the record, then the resource.
 	From []SourceConfig `mapstructure:"from"`
 
+	// Precedence orders From by level, instead of Config.Precedence.
+	Precedence []string `mapstructure:"precedence"`
+
+	// Required makes a record without the label an incident: see OnMissing.
+	Required bool `mapstructure:"required"`
+
+	// OnMissing is default, mark or reject, and makes the label required. Empty means
+	// default for a required label with a default, mark for one without.
+	OnMissing string `mapstructure:"on_missing"`
+
 	// Default is the value when no source has one. Empty means none.
 	Default string `mapstructure:"default"`
+
+	// KeepConflict is Config.KeepConflicts for this label.
+	KeepConflict *bool `mapstructure:"keep_conflict"`
+
+	// WriteTo is Config.WriteTo for this label, for every signal.
+	WriteTo []string `mapstructure:"write_to"`
+
+	// Signals are the signals that have this label. Nil means all.
+	Signals []string `mapstructure:"signals"`
 }
 
 // SourceConfig declares one source of a label.
 type SourceConfig struct {
-	// Source is one of record, resource, scope, env, host_name, static, join.
+	// Source is one of record, resource, scope, context, env, host_name, static, join.
 	Source string `mapstructure:"source"`
 
-	// Key is the environment variable for env (required), and for record, resource
-	// and scope the attribute to read instead of the label's name and aliases.
+	// Key is the environment variable for env (required), for record, resource and
+	// scope the attribute, for context the metadata key to read instead of the label's
+	// name and aliases.
 	Key string `mapstructure:"key"`
 
 	// Value is the value of static (required).
@@ -67,14 +189,64 @@ type SourceConfig struct {
 	Separator *string `mapstructure:"separator"`
 }
 
+// The limits of VictoriaMetrics 1.121 (app/vminsert/main.go: -maxLabelsPerTimeseries, -maxLabelNameLen,
+// -maxLabelValueLen), which drops a whole series over one of them, and of VictoriaLogs 1.25
+// (lib/logstorage: maxFieldNameSize), which gives up the fields of a row with a key over it.
+const (
+	defaultMaxLabels      = 40
+	defaultMaxNameBytes   = 256
+	defaultMaxValueBytes  = 4096
+	defaultMaxLogKeyBytes = 128
+)
+
+func newDefaultConfig() *Config {
+	return &Config{
+		MissingAttribute: "missing_labels",
+		Limits: LimitsConfig{
+			MaxLabels:         defaultMaxLabels,
+			MaxNameBytes:      defaultMaxNameBytes,
+			MaxValueBytes:     defaultMaxValueBytes,
+			MaxLogKeyBytes:    defaultMaxLogKeyBytes,
+			Overflow:          overflowJSON,
+			OverflowAttribute: "overflow_labels",
+		},
+		Provenance: ProvenanceConfig{Attribute: "label_sources"},
+	}
+}
+
+// of returns the places of the labels of a signal.
+func (w *WriteToConfig) of(signal string) []string {
+	places := map[string][]string{signalLogs: w.Logs, signalMetrics: w.Metrics, signalTraces: w.Traces}[signal]
+	switch {
+	case places != nil:
+		return places
+	case signal == signalTraces:
+		// An event becomes a log record of its own in some backends. A link describes
+		// another span, so it has labels only if asked for.
+		return []string{placeResource, placeRecord, placeEvent}
+	default:
+		return []string{placeResource, placeRecord}
+	}
+}
+
+// of returns the form of the names of a signal.
+func (o *OutputFormConfig) of(signal string) string {
+	return map[string]string{signalLogs: o.Logs, signalMetrics: o.Metrics, signalTraces: o.Traces}[signal]
+}
+
+// isOn reports whether a signal has the label.
+func (l *LabelConfig) isOn(signal string) bool {
+	return l.Signals == nil || slices.Contains(l.Signals, signal)
+}
+
 // aliases returns the declared aliases of the label or else the default.
 func (l *LabelConfig) aliases() []string {
 	if l.Aliases != nil {
 		return l.Aliases
 	}
-	counterpart := strings.ReplaceAll(l.Name, ".", "_")
+	counterpart := underscored(l.Name)
 	if counterpart == l.Name {
-		counterpart = strings.ReplaceAll(l.Name, "_", ".")
+		counterpart = dotted(l.Name)
 	}
 	if counterpart == l.Name {
 		return nil
@@ -82,12 +254,87 @@ func (l *LabelConfig) aliases() []string {
 	return []string{counterpart}
 }
 
-// from returns the declared sources of the label or else the default.
-func (l *LabelConfig) from() []SourceConfig {
-	if l.From != nil {
-		return l.From
+// underscored returns the underscore form of a name.
+func underscored(name string) string {
+	return strings.ReplaceAll(name, ".", "_")
+}
+
+// dotted returns the dotted form of a name: the name itself if it has a dot, because
+// the names of the semantic conventions have both (`k8s.pod_name`).
+func dotted(name string) string {
+	if strings.Contains(name, ".") {
+		return name
 	}
-	return []SourceConfig{{Source: sourceRecord}, {Source: sourceResource}}
+	return strings.ReplaceAll(name, "_", ".")
+}
+
+// outputNames returns the keys the label leaves under in the form of a signal.
+func (l *LabelConfig) outputNames(form string) []string {
+	switch form {
+	case formUnderscore:
+		return []string{underscored(l.Name)}
+	case formDotted:
+		return []string{dotted(l.Name)}
+	case formBoth:
+		if underscored(l.Name) != dotted(l.Name) {
+			return []string{underscored(l.Name), dotted(l.Name)}
+		}
+	}
+	return []string{l.Name}
+}
+
+// missing returns what happens to a record without the label, empty for nothing.
+func (l *LabelConfig) missing() string {
+	switch {
+	case l.OnMissing != "":
+		return l.OnMissing
+	case l.Default != "":
+		return onMissingDefault
+	case l.Required:
+		return onMissingMark
+	default:
+		return ""
+	}
+}
+
+// from returns the sources of the label in the order in which they are asked.
+func (l *LabelConfig) from(precedence []string) []SourceConfig {
+	if l.Precedence != nil {
+		precedence = l.Precedence
+	}
+	from := l.From
+	if from == nil {
+		for _, level := range precedence {
+			if level == sourceRecord || level == sourceScope || level == sourceResource {
+				from = append(from, SourceConfig{Source: level})
+			}
+		}
+	}
+	if from == nil {
+		from = []SourceConfig{{Source: sourceRecord}, {Source: sourceResource}}
+	}
+	if precedence == nil {
+		return from
+	}
+	// Sources of a level that is not listed come last, in their order: a join, for one.
+	rank := func(s SourceConfig) int {
+		if i := slices.Index(precedence, s.Source); i >= 0 {
+			return i
+		}
+		if i := slices.Index(precedence, levelStamp); i >= 0 && s.isStamp() {
+			return i
+		}
+		return len(precedence)
+	}
+	from = slices.Clone(from)
+	slices.SortStableFunc(from, func(a, b SourceConfig) int { return rank(a) - rank(b) })
+	return from
+}
+
+// isStamp reports whether the source is what an operator puts on from outside the data.
+// The host name is not: it is what is left when nobody has said anything.
+func (s *SourceConfig) isStamp() bool {
+	return s.Source == sourceContext || s.Source == sourceEnv || s.Source == sourceStatic
 }
 
 // separator returns the declared separator or else the default.
@@ -96,110 +343,4 @@ func (s *SourceConfig) separator() string {
 		return *s.Separator
 	}
 	return defaultSeparator
-}
-
-// Validate reports the first fault of each label.
-func (c *Config) Validate() error {
-	if len(c.Labels) == 0 {
-		return errors.New("`labels` must not be empty")
-	}
-	names := make(map[string]int, len(c.Labels))
-	for i := range c.Labels {
-		if _, taken := names[c.Labels[i].Name]; !taken {
-			names[c.Labels[i].Name] = i
-		}
-	}
-	var errs error
-	aliasOf := make(map[string]int)
-	for i := range c.Labels {
-		label := &c.Labels[i]
-		if label.Name == "" {
-			errs = errors.Join(errs, fmt.Errorf("labels[%d]: `name` must not be empty", i))
-			continue
-		}
-		err := label.validateKeys(i, names, aliasOf)
-		if err == nil {
-			err = label.validateSources(i, names)
-		}
-		if err != nil {
-			errs = errors.Join(errs, fmt.Errorf("labels[%d] (%s): %w", i, label.Name, err))
-		}
-	}
-	return errs
-}
-
-// validateKeys checks that no attribute key stands for two labels. It enters the
-// aliases of the label, which is number i, into aliasOf.
-func (l *LabelConfig) validateKeys(i int, names, aliasOf map[string]int) error {
-	if first := names[l.Name]; first != i {
-		return fmt.Errorf("`name` is already the name of labels[%d]", first)
-	}
-	for _, alias := range l.aliases() {
-		if alias == "" {
-			return errors.New("`aliases` must not hold an empty name")
-		}
-		shown := fmt.Sprintf("alias `%s`", alias)
-		if l.Aliases == nil {
-			shown = "default " + shown
-		}
-		if owner, isName := names[alias]; isName {
-			if owner == i {
-				return fmt.Errorf("%s is the label's own name", shown)
-			}
-			return fmt.Errorf("%s is the name of labels[%d]", shown, owner)
-		}
-		if owner, taken := aliasOf[alias]; taken {
-			return fmt.Errorf("%s is already an alias of labels[%d]", shown, owner)
-		}
-		aliasOf[alias] = i
-	}
-	return nil
-}
-
-// validateSources checks the sources of the label, which is number i.
-func (l *LabelConfig) validateSources(i int, names map[string]int) error {
-	from := l.from()
-	if len(from) == 0 {
-		return errors.New("`from` must not be empty, leave it out for record, then resource")
-	}
-	for j := range from {
-		if !slices.Contains(sourceNames, from[j].Source) {
-			return fmt.Errorf("unknown source `%s` in `from[%d]`, want one of %s",
-				from[j].Source, j, strings.Join(sourceNames, ", "))
-		}
-		if err := from[j].validate(); err != nil {
-			return fmt.Errorf("%w in `from[%d]`", err, j)
-		}
-		for _, other := range from[j].Labels {
-			if at, declared := names[other]; !declared || at >= i {
-				return fmt.Errorf("`labels` of source `join` in `from[%d]` must name labels declared above this one, `%s` is not", j, other)
-			}
-		}
-	}
-	return nil
-}
-
-// validate checks that the source, which is a known one, has the settings it needs
-// and no others.
-func (s *SourceConfig) validate() error {
-	settings := []struct {
-		name     string
-		given    bool
-		needs    bool
-		accepted []string
-	}{
-		{"key", s.Key != "", s.Source == sourceEnv, []string{sourceEnv, sourceRecord, sourceResource, sourceScope}},
-		{"value", s.Value != "", s.Source == sourceStatic, []string{sourceStatic}},
-		{"labels", len(s.Labels) > 0, s.Source == sourceJoin, []string{sourceJoin}},
-		{"separator", s.Separator != nil, false, []string{sourceJoin}},
-	}
-	for _, setting := range settings {
-		if setting.needs && !setting.given {
-			return fmt.Errorf("source `%s` needs `%s`", s.Source, setting.name)
-		}
-		if setting.given && !slices.Contains(setting.accepted, s.Source) {
-			return fmt.Errorf("`%s` has no meaning for source `%s`", setting.name, s.Source)
-		}
-	}
-	return nil
 }

@@ -37,11 +37,18 @@ func parseConfig(t testing.TB, text string) *Config {
 	return unmarshalConfig(t, confmap.NewFromStringMap(tree))
 }
 
+// configOf returns the defaults with these labels.
+func configOf(labels ...LabelConfig) *Config {
+	cfg := newDefaultConfig()
+	cfg.Labels = labels
+	return cfg
+}
+
 func TestLoadConfig(t *testing.T) {
 	separator := ":"
-	assert.Equal(t, &Config{Labels: []LabelConfig{{Name: "site_name"}}}, loadConfig(t, "label_preserve"))
-	assert.Equal(t, &Config{Labels: []LabelConfig{
-		{
+	assert.Equal(t, configOf(LabelConfig{Name: "site_name"}), loadConfig(t, "label_preserve"))
+	assert.Equal(t, configOf(
+		LabelConfig{
 			Name:    "site_name",
 			Aliases: []string{"site.name", "site"},
 			From: []SourceConfig{
@@ -53,10 +60,10 @@ func TestLoadConfig(t *testing.T) {
 			},
 			Default: "unknown",
 		},
-		{Name: "host_name", From: []SourceConfig{{Source: "host_name"}}},
-		{Name: "team", Aliases: []string{}, From: []SourceConfig{{Source: "static", Value: "platform"}}},
-		{Name: "origin", From: []SourceConfig{{Source: "join", Labels: []string{"site_name", "team"}, Separator: &separator}}},
-	}}, loadConfig(t, "label_preserve/full"))
+		LabelConfig{Name: "host_name", From: []SourceConfig{{Source: "host_name"}}},
+		LabelConfig{Name: "team", Aliases: []string{}, From: []SourceConfig{{Source: "static", Value: "platform"}}},
+		LabelConfig{Name: "origin", From: []SourceConfig{{Source: "join", Labels: []string{"site_name", "team"}, Separator: &separator}}},
+	), loadConfig(t, "label_preserve/full"))
 
 	for _, id := range []string{"label_preserve", "label_preserve/full", "label_preserve/agent", "label_preserve/consumer", "label_preserve/scope"} {
 		assert.NoError(t, loadConfig(t, id).Validate(), id)
@@ -156,12 +163,12 @@ func TestValidate(t *testing.T) {
 		{
 			"unknown source",
 			`labels: [{name: site_name, from: [{source: record}, {source: foo}]}]`,
-			"labels[0] (site_name): unknown source `foo` in `from[1]`, want one of record, resource, scope, env, host_name, static, join",
+			"labels[0] (site_name): unknown source `foo` in `from[1]`, want one of record, resource, scope, context, env, host_name, static, join",
 		},
 		{
 			"no source",
 			`labels: [{name: job, from: [{key: x}]}]`,
-			"labels[0] (job): unknown source `` in `from[0]`, want one of record, resource, scope, env, host_name, static, join",
+			"labels[0] (job): unknown source `` in `from[0]`, want one of record, resource, scope, context, env, host_name, static, join",
 		},
 		{
 			"env without key",
@@ -214,16 +221,157 @@ func TestValidate(t *testing.T) {
 			"labels[0] (job): `separator` has no meaning for source `host_name` in `from[0]`",
 		},
 		{
+			"unknown preset",
+			`preset: artikel`,
+			"unknown `preset` `artikel`, want one of article",
+		},
+		{
+			"a label of the preset named twice",
+			"preset: article\nlabels: [{name: env}, {name: env}]",
+			"labels[7] (env): `name` is already the name of labels[1]",
+		},
+		{
+			"alias of a label of the preset",
+			"preset: article\nlabels: [{name: team, aliases: [service.name]}]",
+			"labels[7] (team): alias `service.name` is already an alias of labels[3]",
+		},
+		{
+			"unknown level",
+			"labels: [{name: job}, {name: env}]\nprecedence: [record, cloud]",
+			"`precedence` of the labels job, env: unknown level `cloud`, want one of stamp, record, scope, resource, context, env, host_name, static",
+		},
+		{
+			"a level twice",
+			"labels: [{name: job}]\nprecedence: [record, record]",
+			"`precedence` of the labels job: level `record` is listed twice",
+		},
+		{
+			"unknown level of a label",
+			`labels: [{name: job, precedence: [cloud]}]`,
+			"labels[0] (job): `precedence`: unknown level `cloud`, want one of stamp, record, scope, resource, context, env, host_name, static",
+		},
+		{
+			"level without a source",
+			`labels: [{name: job, precedence: [stamp, record], from: [{source: record}]}]`,
+			"labels[0] (job): `precedence` names the level `stamp`, and no source in `from` is of it",
+		},
+		{
+			"unknown on_missing",
+			`labels: [{name: job, on_missing: drop}]`,
+			"labels[0] (job): unknown `on_missing` `drop`, want one of default, mark, reject",
+		},
+		{
+			"on_missing default without one",
+			`labels: [{name: job, on_missing: default}]`,
+			"labels[0] (job): `on_missing: default` needs `default`",
+		},
+		{
+			"a default that would never be used",
+			`labels: [{name: job, on_missing: reject, default: x}]`,
+			"labels[0] (job): `default` has no meaning with `on_missing: reject`",
+		},
+		{
+			"a default over the limits",
+			"labels: [{name: job, default: abcdef}]\nlimits: {max_value_bytes: 5}",
+			"labels[0] (job): `default` has 6 bytes, over `limits::max_value_bytes` of 5",
+		},
+		{
+			"a static value over the limits",
+			"labels: [{name: job, from: [{source: record}, {source: static, value: abcdef}]}]\nlimits: {max_value_bytes: 5}",
+			"labels[0] (job): `value` in `from[1]` has 6 bytes, over `limits::max_value_bytes` of 5",
+		},
+		{
+			"a name over the limit of a label",
+			"labels: [{name: a_long_name}]\nlimits: {max_name_bytes: 10}",
+			"labels[0] (a_long_name): `name` has 11 bytes, over `limits::max_name_bytes` of 10",
+		},
+		{
+			"a name over the limit of a log key",
+			"labels: [{name: a_long_name}]\nlimits: {max_log_key_bytes: 10}",
+			"labels[0] (a_long_name): `name` has 11 bytes, over `limits::max_log_key_bytes` of 10",
+		},
+		{
+			"more labels than a series may have",
+			"labels: [{name: a}, {name: b}]\nlimits: {max_labels: 7}",
+			"labels[1] (b): with it the declared labels have 2 keys, and `limits::max_labels` of 7 has room for 1 beside those of the series itself",
+		},
+		{
+			"negative limit",
+			"labels: [{name: job}]\nlimits: {max_labels: -1}",
+			"`limits::max_labels` must not be negative, 0 means no limit",
+		},
+		{
+			"unknown overflow",
+			"labels: [{name: job}]\nlimits: {overflow: keep}",
+			"unknown `limits::overflow` `keep`, want one of json, drop",
+		},
+		{
+			"unknown form",
+			"labels: [{name: job}]\noutput_form: {metrics: camel}",
+			"unknown `output_form::metrics` `camel`, want one of underscore, dotted, both",
+		},
+		{
+			"two labels of one output name",
+			"labels: [{name: a_b, aliases: []}, {name: a.b, aliases: []}]\noutput_form: {logs: dotted}",
+			"labels[0] (a_b): `output_form::logs` makes it `a.b`, which is a name or alias of labels[1] (a.b)",
+		},
+		{
+			"a name that is needed to hide what exporters derive job from",
+			"labels: [{name: service.name, aliases: []}, {name: service_name, aliases: []}]",
+			"labels[0] (service.name): it would leave a resource of metrics as `service_name` where its own name would overwrite another label, and that is a name or alias of labels[1] (service_name)",
+		},
+		{
+			"unknown place",
+			"labels: [{name: job}]\nwrite_to: {logs: [resource, event]}",
+			"`write_to::logs`: unknown place `event`, want some of resource, record",
+		},
+		{
+			"events alone",
+			"labels: [{name: job, write_to: [event]}]",
+			"labels[0] (job): `write_to`: needs `resource` or `record`",
+		},
+		{
+			"no place",
+			"labels: [{name: job, write_to: []}]",
+			"labels[0] (job): `write_to`: must not be empty, want some of resource, record, event, link",
+		},
+		{
+			"unknown signal",
+			"labels: [{name: job, signals: [profiles]}]",
+			"labels[0] (job): unknown signal `profiles` in `signals`, want some of logs, metrics, traces",
+		},
+		{
+			"an own attribute that is a label",
+			"labels: [{name: job}]\nmissing_attribute: job",
+			"`missing_attribute` is `job`, which is a name or alias of labels[0] (job)",
+		},
+		{
+			"two own attributes of one name",
+			"labels: [{name: job}]\nprovenance: {attribute: missing_labels}",
+			"`provenance::attribute` is the same as `missing_attribute`",
+		},
+		{
+			"key without meaning for a static source",
+			`labels: [{name: job, from: [{source: context, value: x}]}]`,
+			"labels[0] (job): `value` has no meaning for source `context` in `from[0]`",
+		},
+		{
 			"a fault in each of two labels",
 			`labels: [{name: job, from: []}, {name: env, from: [{source: foo}]}]`,
 			"labels[0] (job): `from` must not be empty, leave it out for record, then resource\n" +
-				"labels[1] (env): unknown source `foo` in `from[0]`, want one of record, resource, scope, env, host_name, static, join",
+				"labels[1] (env): unknown source `foo` in `from[0]`, want one of record, resource, scope, context, env, host_name, static, join",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.EqualError(t, parseConfig(t, tt.yaml).Validate(), tt.want)
 		})
 	}
+}
+
+// Such a value cannot come from YAML, but from the configuration of a program that embeds the processor.
+func TestInvalidUTF8IsRefused(t *testing.T) {
+	assert.EqualError(t, configOf(LabelConfig{Name: "job", Default: "\xff"}).Validate(), "labels[0] (job): `default` is not valid UTF-8")
+	assert.EqualError(t, configOf(LabelConfig{Name: "job", Aliases: []string{"\xff"}}).Validate(), "labels[0] (job): the name \"\\xff\" is not valid UTF-8")
 }
 
 func TestUnknownSettingIsRefused(t *testing.T) {

@@ -24,7 +24,7 @@ func NewFactory() processor.Factory {
 }
 
 func createDefaultConfig() component.Config {
-	return &Config{}
+	return newDefaultConfig()
 }
 
 func createLogs(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
@@ -32,7 +32,11 @@ func createLogs(ctx context.Context, set processor.Settings, cfg component.Confi
 	if err != nil {
 		return nil, err
 	}
-	return processorhelper.NewLogs(ctx, set, cfg, next, lp.processLogs, lp.options()...)
+	helper, err := processorhelper.NewLogs(ctx, set, cfg, next, lp.processLogs, lp.options()...)
+	if err != nil || !lp.labels.rejects {
+		return helper, err
+	}
+	return &rejectingLogs{helper, lp}, nil
 }
 
 func createMetrics(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
@@ -40,7 +44,11 @@ func createMetrics(ctx context.Context, set processor.Settings, cfg component.Co
 	if err != nil {
 		return nil, err
 	}
-	return processorhelper.NewMetrics(ctx, set, cfg, next, lp.processMetrics, lp.options()...)
+	helper, err := processorhelper.NewMetrics(ctx, set, cfg, next, lp.processMetrics, lp.options()...)
+	if err != nil || !lp.labels.rejects {
+		return helper, err
+	}
+	return &rejectingMetrics{helper, lp}, nil
 }
 
 func createTraces(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
@@ -48,5 +56,9 @@ func createTraces(ctx context.Context, set processor.Settings, cfg component.Con
 	if err != nil {
 		return nil, err
 	}
-	return processorhelper.NewTraces(ctx, set, cfg, next, lp.processTraces, lp.options()...)
+	helper, err := processorhelper.NewTraces(ctx, set, cfg, next, lp.processTraces, lp.options()...)
+	if err != nil || !lp.labels.rejects {
+		return helper, err
+	}
+	return &rejectingTraces{helper, lp}, nil
 }

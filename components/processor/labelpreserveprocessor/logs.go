@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor/processorhelper"
 )
 
 func (lp *labelPreserve) processLogs(ctx context.Context, logs plog.Logs) (plog.Logs, error) {
@@ -12,6 +13,8 @@ func (lp *labelPreserve) processLogs(ctx context.Context, logs plog.Logs) (plog.
 		return logs, err
 	}
 	defer lp.end(ctx, p)
+	var refused *refusal[plog.Logs]
+	var emptied []bool // resources all of whose records are refused
 	resources := logs.ResourceLogs()
 	// A split appends to resources; what it appends is finished and not visited.
 	for i := range resources.Len() {
@@ -20,38 +23,66 @@ func (lp *labelPreserve) processLogs(ctx context.Context, logs plog.Logs) (plog.
 		for j := range rl.ScopeLogs().Len() {
 			sl := rl.ScopeLogs().At(j)
 			p.openScope(sl.Scope().Attributes())
-			resolveRecords(p, sl.LogRecords())
+			resolveRecords(p, sl.LogRecords(), 0)
 		}
 		p.closeResource()
-		if p.groups() > 1 {
-			splitLogs(p, rl, resources)
-		} else {
+		switch {
+		case p.rejectedHere > 0:
+			if refused == nil {
+				refused = refusalOf[plog.Logs](ctx, plog.NewLogs)
+			}
+			refused.count(p.rejectedHere)
+			splitLogs(p, rl, resources, refused.data.ResourceLogs())
+			emptied = markEmptied(emptied, i, p.groups() == 0)
+		case p.groups() > 1:
+			splitLogs(p, rl, resources, resources)
+		default:
 			finishLogs(p, rl, 0)
 		}
+	}
+	if refused == nil {
+		return logs, nil
+	}
+	refused.label(p.counts.rejected)
+	removeEmptied[plog.ResourceLogs](resources, emptied)
+	if resources.Len() == 0 {
+		return logs, processorhelper.ErrSkipProcessingData
 	}
 	return logs, nil
 }
 
-// splitLogs leaves group 0 in rl and appends a resource for each other group.
-func splitLogs(p *pass, rl plog.ResourceLogs, resources plog.ResourceLogsSlice) {
-	resourceOf := []plog.ResourceLogs{rl}
-	for range p.groups() - 1 {
-		part := resources.AppendEmpty()
+// splitLogs leaves group 0 in rl, appends a resource for each other group to resources, and one for
+// the records that are rejected to refused.
+func splitLogs(p *pass, rl plog.ResourceLogs, resources, refused plog.ResourceLogsSlice) {
+	copyTo := func(slice plog.ResourceLogsSlice) plog.ResourceLogs {
+		part := slice.AppendEmpty()
 		rl.Resource().CopyTo(part.Resource())
 		part.SetSchemaUrl(rl.SchemaUrl())
-		resourceOf = append(resourceOf, part)
+		return part
+	}
+	parts := []plog.ResourceLogs{rl}
+	for len(parts) < p.groups() {
+		parts = append(parts, copyTo(resources))
+	}
+	var rejects plog.ResourceLogs
+	if p.rejectedHere > 0 {
+		rejects = copyTo(refused)
 	}
 	s := splitter{groupOf: p.groupOf}
 	rl.ScopeLogs().RemoveIf(func(sl plog.ScopeLogs) bool {
 		return moveOut(&s, sl.LogRecords(), onePerGroup(func(group int) plog.LogRecordSlice {
-			part := resourceOf[group].ScopeLogs().AppendEmpty()
+			to := rejects
+			if group != rejected {
+				to = parts[group]
+			}
+			part := to.ScopeLogs().AppendEmpty()
 			sl.Scope().CopyTo(part.Scope())
 			part.SetSchemaUrl(sl.SchemaUrl())
 			return part.LogRecords()
 		}))
 	})
-	for group, part := range resourceOf {
-		finishLogs(p, part, group)
+	for group := range p.groups() {
+		finishLogs(p, parts[group], group)
 	}
 }
 

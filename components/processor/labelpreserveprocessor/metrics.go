@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/processor/processorhelper"
 )
 
 func (lp *labelPreserve) processMetrics(ctx context.Context, metrics pmetric.Metrics) (pmetric.Metrics, error) {
@@ -12,6 +13,8 @@ func (lp *labelPreserve) processMetrics(ctx context.Context, metrics pmetric.Met
 		return metrics, err
 	}
 	defer lp.end(ctx, p)
+	var refused *refusal[pmetric.Metrics]
+	var emptied []bool // resources all of whose records are refused
 	resources := metrics.ResourceMetrics()
 	// A split appends to resources; what it appends is finished and not visited.
 	for i := range resources.Len() {
@@ -25,45 +28,78 @@ func (lp *labelPreserve) processMetrics(ctx context.Context, metrics pmetric.Met
 			}
 		}
 		p.closeResource()
-		if p.groups() > 1 {
-			splitMetrics(p, rm, resources)
-		} else {
+		switch {
+		case p.rejectedHere > 0:
+			if refused == nil {
+				refused = refusalOf[pmetric.Metrics](ctx, pmetric.NewMetrics)
+			}
+			refused.count(p.rejectedHere)
+			splitMetrics(p, rm, resources, refused.data.ResourceMetrics())
+			emptied = markEmptied(emptied, i, p.groups() == 0)
+		case p.groups() > 1:
+			splitMetrics(p, rm, resources, resources)
+		default:
 			finishMetrics(p, rm, 0)
 		}
+	}
+	if refused == nil {
+		return metrics, nil
+	}
+	refused.label(p.counts.rejected)
+	removeEmptied[pmetric.ResourceMetrics](resources, emptied)
+	if resources.Len() == 0 {
+		return metrics, processorhelper.ErrSkipProcessingData
 	}
 	return metrics, nil
 }
 
+// What a series has beside its attributes: its name, and `le`, `quantile` or `vmrange`.
+const (
+	reservedName   = 1
+	reservedBucket = 2
+)
+
 func resolveDataPoints(p *pass, m pmetric.Metric) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		resolveRecords(p, m.Gauge().DataPoints())
+		resolveRecords(p, m.Gauge().DataPoints(), reservedName)
 	case pmetric.MetricTypeSum:
-		resolveRecords(p, m.Sum().DataPoints())
+		resolveRecords(p, m.Sum().DataPoints(), reservedName)
 	case pmetric.MetricTypeHistogram:
-		resolveRecords(p, m.Histogram().DataPoints())
+		resolveRecords(p, m.Histogram().DataPoints(), reservedBucket)
 	case pmetric.MetricTypeExponentialHistogram:
-		resolveRecords(p, m.ExponentialHistogram().DataPoints())
+		resolveRecords(p, m.ExponentialHistogram().DataPoints(), reservedBucket)
 	case pmetric.MetricTypeSummary:
-		resolveRecords(p, m.Summary().DataPoints())
+		resolveRecords(p, m.Summary().DataPoints(), reservedBucket)
 	case pmetric.MetricTypeEmpty:
 	}
 }
 
-// splitMetrics leaves group 0 in rm and appends a resource for each other group. A
-// metric is split between its data points.
-func splitMetrics(p *pass, rm pmetric.ResourceMetrics, resources pmetric.ResourceMetricsSlice) {
-	resourceOf := []pmetric.ResourceMetrics{rm}
-	for range p.groups() - 1 {
-		part := resources.AppendEmpty()
+// splitMetrics leaves group 0 in rm, appends a resource for each other group to resources, and one
+// for the data points that are rejected to refused. A metric is split between its data points.
+func splitMetrics(p *pass, rm pmetric.ResourceMetrics, resources, refused pmetric.ResourceMetricsSlice) {
+	copyTo := func(slice pmetric.ResourceMetricsSlice) pmetric.ResourceMetrics {
+		part := slice.AppendEmpty()
 		rm.Resource().CopyTo(part.Resource())
 		part.SetSchemaUrl(rm.SchemaUrl())
-		resourceOf = append(resourceOf, part)
+		return part
+	}
+	parts := []pmetric.ResourceMetrics{rm}
+	for len(parts) < p.groups() {
+		parts = append(parts, copyTo(resources))
+	}
+	var rejects pmetric.ResourceMetrics
+	if p.rejectedHere > 0 {
+		rejects = copyTo(refused)
 	}
 	s := splitter{groupOf: p.groupOf}
 	rm.ScopeMetrics().RemoveIf(func(sm pmetric.ScopeMetrics) bool {
 		metricsOf := onePerGroup(func(group int) pmetric.MetricSlice {
-			part := resourceOf[group].ScopeMetrics().AppendEmpty()
+			to := rejects
+			if group != rejected {
+				to = parts[group]
+			}
+			part := to.ScopeMetrics().AppendEmpty()
 			sm.Scope().CopyTo(part.Scope())
 			part.SetSchemaUrl(sm.SchemaUrl())
 			return part.Metrics()
@@ -80,8 +116,8 @@ func splitMetrics(p *pass, rm pmetric.ResourceMetrics, resources pmetric.Resourc
 		})
 		return emptied && sm.Metrics().Len() == 0
 	})
-	for group, part := range resourceOf {
-		finishMetrics(p, part, group)
+	for group := range p.groups() {
+		finishMetrics(p, parts[group], group)
 	}
 }
 

@@ -1,48 +1,99 @@
 package labelpreserveprocessor
 
 import (
-	"encoding/binary"
-	"slices"
+	"context"
+	"strings"
 
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // pass is the work on one batch, one resource after the other: openResource, then for
-// each scope openScope and resolveRecords, then closeResource. From there on groups
-// says whether the resource must be split, and finish writes the resource.
+// each scope openScope and record for each record, then closeResource. From there on
+// groups says whether the resource must be split, and the finish functions write the
+// resource.
 type pass struct {
 	*labelSet
 
 	// What is at hand in each place, indexed by sourceKind.
-	attrs [places]pcommon.Map
-	found [places][]finding
+	attrs    [places]pcommon.Map
+	found    [places][]finding
+	oversize [places]bool
+	inner    []finding // of a span event or link
 
-	values []string // of the labels of the record at hand, "" for none
-	joins  []string // the last value each label got from a join, to build it only once
-	buf    []byte
+	values   []string // of the labels of the record at hand, "" for none
+	cut      []bool   // the values that are not whole
+	losers   []string // what each value won against, "" for nothing
+	chosen   []int    // the source of each value, by number; fromDefault or fromNowhere
+	joins    []string // the last value each label got from a join, to build it only once
+	contexts []string // of the batch, by source.context
+	shared   sharedValues
+	buf      []byte
 
-	// The records of a resource whose labels have the same values form a group.
-	tuples  []string       // the values of group 0, then those of group 1, and so on
-	groupOf []int          // the group of each record, in the order of the records
-	last    int            // the group of the last record
+	budget budget
+	quick  quick
+
+	// The records of a resource whose resource must have the same labels form a group.
+	tuples  []string       // what the resource of group 0 has, then that of group 1, and so on; see key
+	key     []string       // that of the record at hand
+	groupOf []int          // the group of each record, in the order of the records, or rejected
+	last    int            // the group of the last record that is in one
 	index   map[string]int // the groups but group 0 by their values
 
-	conflicts []int64 // records, by label
-	missing   []int64 // records, by label
+	rejectedHere int      // records of the resource at hand
+	everywhere   []bool   // every record of the resource at hand has the label
+	onResource   []string // see resourceValues
+
+	counts counts
 }
+
+// counts are what a batch adds to the counters.
+type counts struct {
+	conflicts []int64 // records, by label
+	defaulted []int64 // records, by label
+	missing   []int64 // records, by label
+	rejected  []int64 // records, by the first label they lack
+	truncated []int64 // records, by label
+	evicted   [evictionKinds]int64
+}
+
+// rejected stands for the group of a record that lacks a label it must have.
+const rejected = -1
+
+// Values of pass.chosen that are no source.
+const (
+	fromDefault = -1
+	fromNowhere = -2
+)
 
 // none stands for the attributes of a place that does not exist. It is never written to.
 var none = pcommon.NewMap()
 
-func newPass(ls *labelSet) *pass {
+func newPass(ls *labelSet, shared sharedValues) *pass {
 	n := len(ls.labels)
 	p := &pass{
-		labelSet:  ls,
-		values:    make([]string, n),
-		joins:     make([]string, n),
-		index:     make(map[string]int),
-		conflicts: make([]int64, n),
-		missing:   make([]int64, n),
+		labelSet: ls,
+		inner:    make([]finding, n),
+		values:   make([]string, n),
+		losers:   make([]string, n),
+		cut:      make([]bool, n),
+		chosen:   make([]int, n),
+		joins:    make([]string, n),
+		contexts: make([]string, len(ls.contexts)),
+		shared:   shared,
+		key:      make([]string, n+1),
+
+		everywhere: make([]bool, n),
+		onResource: make([]string, n),
+
+		index: make(map[string]int),
+		counts: counts{
+			conflicts: make([]int64, n),
+			defaulted: make([]int64, n),
+			missing:   make([]int64, n),
+			rejected:  make([]int64, n),
+			truncated: make([]int64, n),
+		},
 	}
 	for place := range p.found {
 		p.found[place] = make([]finding, n)
@@ -51,31 +102,68 @@ func newPass(ls *labelSet) *pass {
 	return p
 }
 
+// begin takes what the context of the batch says.
+func (p *pass) begin(ctx context.Context) {
+	if len(p.contexts) == 0 {
+		return
+	}
+	metadata := client.FromContext(ctx).Metadata
+	for i, key := range p.labelSet.contexts {
+		p.contexts[i] = ""
+		for _, value := range metadata.Get(key) {
+			if value != "" {
+				// A header may hold any bytes, an attribute may not: see readConstants.
+				p.contexts[i] = strings.ToValidUTF8(value, "\ufffd")
+				break
+			}
+		}
+	}
+}
+
 // reset forgets the counts and lets go of the data.
 func (p *pass) reset() {
 	for place := range p.attrs {
-		p.open(sourceKind(place), none)
+		p.attrs[place] = none
+		clear(p.found[place])
 	}
+	clear(p.inner)
 	clear(p.values)
+	clear(p.losers)
+	clear(p.contexts)
+	clear(p.onResource)
+	clear(p.key)
 	clear(p.tuples)
-	clear(p.conflicts)
-	clear(p.missing)
+	p.budget.reset()
+	clear(p.counts.conflicts)
+	clear(p.counts.defaulted)
+	clear(p.counts.missing)
+	clear(p.counts.rejected)
+	clear(p.counts.truncated)
+	clear(p.counts.evicted[:])
 }
 
 func (p *pass) open(place sourceKind, attrs pcommon.Map) {
 	p.attrs[place] = attrs
-	p.find(attrs, p.found[place])
+	p.oversize[place] = p.find(attrs, p.found[place])
 }
 
 func (p *pass) openResource(attrs pcommon.Map) {
 	p.open(inResource, attrs)
+	p.budget.open(p)
 	p.tuples = p.tuples[:0]
 	p.groupOf = p.groupOf[:0]
+	p.last = rejected
+	p.rejectedHere = 0
+	p.quick.known = false
+	for i := range p.everywhere {
+		p.everywhere[i] = true
+	}
 	clear(p.index)
 }
 
 func (p *pass) openScope(attrs pcommon.Map) {
 	p.open(inScope, attrs)
+	p.quick.known = false
 }
 
 // record is what a log record, a span and the data points have in common.
@@ -92,17 +180,54 @@ type recordSlice[R any] interface {
 	RemoveIf(func(R) bool)
 }
 
-// resolveRecords resolves the labels of each record, writes them to it and assigns it
-// to a group.
-func resolveRecords[S recordSlice[R], R record[R]](p *pass, records S) {
+// resolveRecords labels each record. reserved is how many labels their series have beside
+// their attributes.
+func resolveRecords[S recordSlice[R], R record[R]](p *pass, records S, reserved int) {
 	for i := range records.Len() {
-		attrs := records.At(i).Attributes()
-		p.open(inRecord, attrs)
-		p.resolve()
-		p.count()
-		p.write(attrs, p.found[inRecord], p.values)
-		p.groupOf = append(p.groupOf, p.group())
+		p.record(records.At(i).Attributes(), reserved)
 	}
+}
+
+// record resolves the labels of a record, writes them to it and assigns it to a group. A
+// record that is rejected stays as it is, and record reports false.
+func (p *pass) record(attrs pcommon.Map, reserved int) bool {
+	if p.likeLast(attrs, reserved) {
+		return true
+	}
+	p.open(inRecord, attrs)
+	p.resolve()
+	if !p.mayPass() {
+		p.quick.known = false
+		p.groupOf = append(p.groupOf, rejected)
+		p.rejectedHere++
+		return false
+	}
+	p.compare()
+	p.tally()
+	p.write(attrs, p.found[inRecord], p.values, inRecord, nil)
+	p.annotate(attrs)
+	evicted := p.budget.keep(p, attrs, reserved)
+	p.groupOf = append(p.groupOf, p.group(evicted))
+	p.remember(evicted)
+	return true
+}
+
+// within labels a span event or link like its span, which is at hand.
+func (p *pass) within(attrs pcommon.Map, place sourceKind) {
+	p.find(attrs, p.inner)
+	for i, value := range p.values {
+		if f := &p.inner[i]; value != "" && (f.other != "" || (f.value != "" && f.value != value)) {
+			p.counts.conflicts[i]++
+			if l := &p.labels[i]; l.conflictKey != "" {
+				loser := f.value
+				if loser == value {
+					loser = f.other
+				}
+				attrs.PutStr(l.conflictKey, loser)
+			}
+		}
+	}
+	p.write(attrs, p.inner, p.values, place, nil)
 }
 
 // closeResource ends the records of a resource. A resource without any gets its labels
@@ -114,137 +239,9 @@ func (p *pass) closeResource() {
 	p.open(inRecord, none)
 	p.open(inScope, none)
 	p.resolve()
-	p.tuples = append(p.tuples, p.values...)
-}
-
-// resolve sets values from what is at hand. Labels are resolved in their order, so that
-// a join finds the values of those above.
-func (p *pass) resolve() {
-	for i := range p.labels {
-		p.values[i] = p.valueOf(i)
+	for i := range p.values {
+		p.values[i] = p.truncate(p.values[i])
+		p.everywhere[i] = false
 	}
-}
-
-func (p *pass) valueOf(i int) string {
-	l := &p.labels[i]
-	for j := range l.sources {
-		var value string
-		switch src := &l.sources[j]; {
-		case src.kind == constant:
-			value = src.value
-		case src.kind == joined:
-			value = p.join(i, src)
-		case src.key == "":
-			value = p.found[src.kind][i].value
-		default:
-			value = valueUnder(p.attrs[src.kind], src.key)
-		}
-		if value != "" {
-			return value
-		}
-	}
-	return l.fallback
-}
-
-// valueUnder returns the first non-empty value under key: OTLP does not keep a sender from
-// using a key twice.
-func valueUnder(attrs pcommon.Map, key string) string {
-	for k, v := range attrs.All() {
-		if k != key {
-			continue
-		}
-		if value := v.AsString(); value != "" {
-			return value
-		}
-	}
-	return ""
-}
-
-// join returns the values of the labels of src put together.
-func (p *pass) join(i int, src *source) string {
-	p.buf = p.buf[:0]
-	for _, other := range src.labels {
-		value := p.values[other]
-		if value == "" {
-			continue
-		}
-		if len(p.buf) > 0 {
-			p.buf = append(p.buf, src.separator...)
-		}
-		p.buf = append(p.buf, value...)
-	}
-	if string(p.buf) != p.joins[i] {
-		p.joins[i] = string(p.buf)
-	}
-	return p.joins[i]
-}
-
-// count adds the labels of the record at hand to the counts.
-func (p *pass) count() {
-	for i, value := range p.values {
-		if value == "" {
-			p.missing[i]++
-			continue
-		}
-		for place := range p.found {
-			if f := &p.found[place][i]; f.differ || (f.value != "" && f.value != value) {
-				p.conflicts[i]++
-				break
-			}
-		}
-	}
-}
-
-// group returns the group that values belong to, a new one when they are new.
-func (p *pass) group() int {
-	if len(p.groupOf) > 0 && slices.Equal(p.values, p.tuple(p.last)) {
-		return p.last
-	}
-	p.last = p.findGroup()
-	return p.last
-}
-
-func (p *pass) findGroup() int {
-	if len(p.groupOf) == 0 {
-		p.tuples = append(p.tuples, p.values...)
-		return 0
-	}
-	if slices.Equal(p.values, p.tuple(0)) {
-		return 0
-	}
-	p.buf = p.buf[:0]
-	for _, value := range p.values {
-		// The length keeps ("a", "bc") apart from ("ab", "c").
-		p.buf = binary.AppendUvarint(p.buf, uint64(len(value)))
-		p.buf = append(p.buf, value...)
-	}
-	if g, ok := p.index[string(p.buf)]; ok {
-		return g
-	}
-	g := p.groups()
-	p.index[string(p.buf)] = g
-	p.tuples = append(p.tuples, p.values...)
-	return g
-}
-
-// groups returns how many resources the resource at hand must become.
-func (p *pass) groups() int {
-	return len(p.tuples) / len(p.labels)
-}
-
-// tuple returns the values of a group.
-func (p *pass) tuple(group int) []string {
-	n := len(p.labels)
-	return p.tuples[group*n : (group+1)*n]
-}
-
-// writeResource writes the labels of a group to the attributes of its resource, which
-// are those of openResource or a copy.
-func (p *pass) writeResource(attrs pcommon.Map, group int) {
-	p.write(attrs, p.found[inResource], p.tuple(group))
-}
-
-// cleanScope cleans the attributes of a scope of the group.
-func (p *pass) cleanScope(attrs pcommon.Map, group int) {
-	p.clean(attrs, p.tuple(group))
+	p.group(0)
 }

@@ -3,6 +3,7 @@ package labelpreserveprocessor
 import (
 	"context"
 	"os"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -18,11 +19,13 @@ import (
 
 // labelPreserve is the processor of one pipeline.
 type labelPreserve struct {
+	cfg       *Config
 	labels    *labelSet
 	telemetry *metadata.TelemetryBuilder
 
-	// countAttrs are the attributes of the counters, one set for each label.
-	countAttrs []metric.MeasurementOption
+	// The attributes of the counters, one set for each label, and for each kind of eviction.
+	countAttrs    []metric.MeasurementOption
+	evictionAttrs [evictionKinds]metric.MeasurementOption
 
 	// passes keeps *pass values, so that a batch whose labels are all in place
 	// allocates nothing.
@@ -37,19 +40,38 @@ func newLabelPreserve(set processor.Settings, cfg *Config, signal pipeline.Signa
 		return nil, err
 	}
 	lp := &labelPreserve{
-		labels:    newLabelSet(cfg),
+		cfg:       cfg,
+		labels:    newLabelSet(cfg, signal.String()),
 		telemetry: telemetry,
 		hostName:  os.Hostname,
 	}
+	common := []attribute.KeyValue{
+		attribute.String("processor", set.ID.String()),
+		attribute.String("otel.signal", signal.String()),
+	}
 	for i := range lp.labels.labels {
 		lp.countAttrs = append(lp.countAttrs, metric.WithAttributeSet(attribute.NewSet(
-			attribute.String("processor", set.ID.String()),
-			attribute.String("otel.signal", signal.String()),
-			attribute.String("label", lp.labels.labels[i].name),
-		)))
+			append(slices.Clone(common), attribute.String("label", lp.labels.labels[i].name))...)))
 	}
-	lp.passes.New = func() any { return newPass(lp.labels) }
+	for kind := range lp.evictionAttrs {
+		outcome := "kept"
+		if kind >= evictionReasons {
+			outcome = "dropped"
+		}
+		lp.evictionAttrs[kind] = metric.WithAttributeSet(attribute.NewSet(append(slices.Clone(common),
+			attribute.String("reason", evictionReasonNames[kind%evictionReasons]),
+			attribute.String("outcome", outcome))...))
+	}
+	lp.passes.New = func() any { return lp.newPass(false) }
 	return lp, nil
+}
+
+func (lp *labelPreserve) newPass(shares bool) *pass {
+	var shared sharedValues
+	if shares {
+		shared = newSharedValues(len(lp.labels.labels))
+	}
+	return newPass(lp.labels, shared)
 }
 
 func (lp *labelPreserve) options() []processorhelper.Option {
@@ -61,7 +83,11 @@ func (lp *labelPreserve) options() []processorhelper.Option {
 
 // start reads the environment and the host name, once.
 func (lp *labelPreserve) start(context.Context, component.Host) error {
-	return lp.labels.readConstants(os.Getenv, lp.hostName)
+	// Here and not in the factory: feature gates are set between the two.
+	if canShare() {
+		lp.passes.New = func() any { return lp.newPass(true) }
+	}
+	return lp.labels.readConstants(lp.cfg, os.Getenv, lp.hostName)
 }
 
 // begin returns the pass for a batch, or the error of a context that has ended: a batch that its caller has given up
@@ -71,19 +97,26 @@ func (lp *labelPreserve) begin(ctx context.Context) (*pass, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return lp.passes.Get().(*pass), nil
+	p := lp.passes.Get().(*pass)
+	p.begin(ctx)
+	return p, nil
 }
 
-// end adds what the pass counted to the counters and gives the pass back.
+// end adds what the pass counted to the counters and gives the pass back. Rejected records are
+// counted where they are reported: a batch may be tried many times before that.
 func (lp *labelPreserve) end(ctx context.Context, p *pass) {
-	for i, attrs := range lp.countAttrs {
-		if n := p.conflicts[i]; n > 0 {
-			lp.telemetry.ProcessorLabelPreserveConflicts.Add(ctx, n, attrs)
-		}
-		if n := p.missing[i]; n > 0 {
-			lp.telemetry.ProcessorLabelPreserveMissing.Add(ctx, n, attrs)
+	add := func(counter metric.Int64Counter, counts []int64, attrs []metric.MeasurementOption) {
+		for i, n := range counts {
+			if n > 0 {
+				counter.Add(ctx, n, attrs[i])
+			}
 		}
 	}
+	add(lp.telemetry.ProcessorLabelPreserveConflicts, p.counts.conflicts, lp.countAttrs)
+	add(lp.telemetry.ProcessorLabelPreserveDefaulted, p.counts.defaulted, lp.countAttrs)
+	add(lp.telemetry.ProcessorLabelPreserveMissing, p.counts.missing, lp.countAttrs)
+	add(lp.telemetry.ProcessorLabelPreserveTruncated, p.counts.truncated, lp.countAttrs)
+	add(lp.telemetry.ProcessorLabelPreserveEvicted, p.counts.evicted[:], lp.evictionAttrs[:])
 	p.reset()
 	lp.passes.Put(p)
 }

@@ -258,6 +258,7 @@ func TestConstantsAreReadAtStart(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	t.Setenv("BREAKWATER_TEST_SITE", "\xff")
+	t.Setenv("BREAKWATER_TEST_LONG", "abcdef")
 	for _, tt := range []struct {
 		config string
 		want   string
@@ -270,8 +271,14 @@ func TestStartErrors(t *testing.T) {
 			`labels: [{name: site_name, from: [{source: env, key: BREAKWATER_TEST_SITE}]}]`,
 			"labels[0] (site_name): the value of source `env` in `from[0]` is not valid UTF-8",
 		},
+		{
+			"labels: [{name: site_name, from: [{source: env, key: BREAKWATER_TEST_LONG}]}]\nlimits: {max_value_bytes: 5}",
+			"labels[0] (site_name): the value of source `env` in `from[0]` has 6 bytes, over `limits::max_value_bytes` of 5",
+		},
 	} {
-		lp, err := newLabelPreserve(processortest.NewNopSettings(metadata.Type), parseConfig(t, tt.config), pipeline.SignalLogs)
+		cfg := parseConfig(t, tt.config)
+		require.NoError(t, cfg.Validate())
+		lp, err := newLabelPreserve(processortest.NewNopSettings(metadata.Type), cfg, pipeline.SignalLogs)
 		require.NoError(t, err)
 		lp.hostName = func() (string, error) { return "", errors.New("no name today") }
 		assert.EqualError(t, lp.start(t.Context(), componenttest.NewNopHost()), tt.want)
@@ -377,11 +384,9 @@ func TestSignals(t *testing.T) {
 	checkTraces(t, cfg, tracesSink.AllTraces()[0])
 }
 
-// A fan-out gives a consumer that mutates its own copy. Neither the original nor what
-// another consumer of it reads changes.
 // A batch whose context has ended comes back as it was, with the error of the context.
 func TestEndedContext(t *testing.T) {
-	lp := startedProcessor(t, &Config{Labels: []LabelConfig{{Name: "site_name"}}})
+	lp := startedProcessor(t, configOf(LabelConfig{Name: "site_name"}))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 
@@ -396,6 +401,8 @@ func TestEndedContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// A fan-out gives a consumer that mutates its own copy. Neither the original nor what
+// another consumer of it reads changes.
 func TestSharedDataIsNotTouched(t *testing.T) {
 	lp := startedProcessor(t, loadConfig(t, "label_preserve/consumer"))
 	shared := logsOf(attrs{"service.name": "api"}, attrs{}, attrs{"service.name": "db"})

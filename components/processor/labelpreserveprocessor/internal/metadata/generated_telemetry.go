@@ -27,7 +27,11 @@ type TelemetryBuilder struct {
 	mu                              sync.Mutex
 	registrations                   []metric.Registration
 	ProcessorLabelPreserveConflicts metric.Int64Counter
+	ProcessorLabelPreserveDefaulted metric.Int64Counter
+	ProcessorLabelPreserveEvicted   metric.Int64Counter
 	ProcessorLabelPreserveMissing   metric.Int64Counter
+	ProcessorLabelPreserveRejected  metric.Int64Counter
+	ProcessorLabelPreserveTruncated metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -61,13 +65,37 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorLabelPreserveConflicts, err = builder.meter.Int64Counter(
 		"otelcol_processor_label_preserve_conflicts",
-		metric.WithDescription("Number of records for which a label was found with two different values. [Alpha]"),
+		metric.WithDescription("Number of records, span events and links for which a label was found with two different values. [Alpha]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorLabelPreserveDefaulted, err = builder.meter.Int64Counter(
+		"otelcol_processor_label_preserve_defaulted",
+		metric.WithDescription("Number of records for which a label took its default. [Alpha]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorLabelPreserveEvicted, err = builder.meter.Int64Counter(
+		"otelcol_processor_label_preserve_evicted",
+		metric.WithDescription("Number of attributes, other than labels, that were taken from a record or its resource because of the limits. [Alpha]"),
+		metric.WithUnit("{attributes}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorLabelPreserveMissing, err = builder.meter.Int64Counter(
 		"otelcol_processor_label_preserve_missing",
 		metric.WithDescription("Number of records for which none of the sources of a label had a value. [Alpha]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorLabelPreserveRejected, err = builder.meter.Int64Counter(
+		"otelcol_processor_label_preserve_rejected",
+		metric.WithDescription("Number of records that were returned to the sender because they lack a label that rejects such records, by the first such label. [Alpha]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorLabelPreserveTruncated, err = builder.meter.Int64Counter(
+		"otelcol_processor_label_preserve_truncated",
+		metric.WithDescription("Number of records for which the value of a label was cut to the limit of the backend. [Alpha]"),
 		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)

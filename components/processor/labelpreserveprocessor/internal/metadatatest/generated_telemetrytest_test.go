@@ -20,11 +20,27 @@ func TestSetupTelemetry(t *testing.T) {
 	require.NoError(t, err)
 	defer tb.Shutdown()
 	tb.ProcessorLabelPreserveConflicts.Add(context.Background(), 1)
+	tb.ProcessorLabelPreserveDefaulted.Add(context.Background(), 1)
+	tb.ProcessorLabelPreserveEvicted.Add(context.Background(), 1)
 	tb.ProcessorLabelPreserveMissing.Add(context.Background(), 1)
+	tb.ProcessorLabelPreserveRejected.Add(context.Background(), 1)
+	tb.ProcessorLabelPreserveTruncated.Add(context.Background(), 1)
 	AssertEqualProcessorLabelPreserveConflicts(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorLabelPreserveDefaulted(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorLabelPreserveEvicted(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorLabelPreserveMissing(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorLabelPreserveRejected(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorLabelPreserveTruncated(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 
