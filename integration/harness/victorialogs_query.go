@@ -34,6 +34,11 @@ func (v *VictoriaLogs) Query(ctx context.Context, query string) ([]LogRow, error
 // QueryEach runs a LogsQL query and calls each for every row, in no particular
 // order unless the query sorts. It stops at the first error of each.
 func (v *VictoriaLogs) QueryEach(ctx context.Context, query string, each func(LogRow) error) error {
+	return v.QueryTenant(ctx, 0, 0, query, each)
+}
+
+// QueryTenant is QueryEach for the rows of a tenant.
+func (v *VictoriaLogs) QueryTenant(ctx context.Context, account, project uint32, query string, each func(LogRow) error) error {
 	// A POST, because a query may be longer than a URL may be.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.url+"/select/logsql/query",
 		strings.NewReader(url.Values{"query": {query}}.Encode()))
@@ -41,6 +46,8 @@ func (v *VictoriaLogs) QueryEach(ctx context.Context, query string, each func(Lo
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("AccountID", strconv.FormatUint(uint64(account), 10))
+	req.Header.Set("ProjectID", strconv.FormatUint(uint64(project), 10))
 	body, err := httpDo(req)
 	if err != nil {
 		return err
