@@ -291,6 +291,16 @@ func TestTruncateLine(t *testing.T) {
 	})
 }
 
+// TestTruncateNeedsAPlace holds that the marker is a field, too, and that a record is not stored and rejected.
+func TestTruncateNeedsAPlace(t *testing.T) {
+	config := testConfig()
+	config.Limits.MaxLineBytes, config.Limits.MaxFields = 2048, 20
+	config.OnViolation.LineBytes, config.OnViolation.FieldCount = ActionTruncate, ActionReject
+	e := encode(config, record(15, strings.Repeat("x", 3000)))
+	assert.Empty(t, e.body)
+	assert.Equal(t, []rejection{{0, kindFieldCount}}, e.rejected)
+}
+
 func TestTruncateRow(t *testing.T) {
 	config := testConfig()
 	config.Limits.MaxLineBytes, config.Limits.MaxRowBytes = 2048, 4096

@@ -447,7 +447,7 @@ func (r *rowBuilder) appendLines(b *batch, index int) {
 	case ActionTruncate:
 		done = r.truncate(b, k, index)
 	case ActionSplit:
-		done = r.split(b)
+		done = r.split(b, index-b.from)
 	}
 	if !done {
 		action = ActionReject
@@ -586,6 +586,9 @@ const maxCuts = 32
 // truncate cuts values until the row is within its limit, and appends it. It reports whether that could be done.
 func (r *rowBuilder) truncate(b *batch, k kind, index int) bool {
 	r.limitFields(r.ownFields() + 1)
+	if r.reject != "" {
+		return false
+	}
 	limits := &r.encoder.config.Limits
 	toOTLP := k == kindRowBytes && r.encoder.config.OnViolation.LineBytes == ActionOTLP
 	for range maxCuts {
@@ -682,11 +685,11 @@ func cutAt(s string, budget int, raw bool) int {
 // minPartBytes is the least room for a part of a message that a row is split for.
 const minPartBytes = 512
 
-// split appends the rows of the parts of the message. It reports whether that could be done: not where the other
+// split appends the rows of the parts of the message of the record at a place of the batch. It reports whether that could be done: not where the other
 // fields leave no room.
-func (r *rowBuilder) split(b *batch) bool {
+func (r *rowBuilder) split(b *batch, place int) bool {
 	// The place in the batch tells records of one content apart, and is the same each time.
-	id := xxh3.Hash128Seed(r.content(), uint64(b.lines.rows)).Bytes() //nolint:gosec // G115: a count
+	id := xxh3.Hash128Seed(r.content(), uint64(place)).Bytes() //nolint:gosec // G115: a count
 	r.splitID = hex.EncodeToString(id[:])
 	r.parts, r.part = math.MaxInt32, math.MaxInt32 // as long as the numbers get
 	r.limitFields(r.ownFields())

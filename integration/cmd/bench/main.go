@@ -143,7 +143,7 @@ func (s settings) encoder(ctx context.Context) (string, []bench.Target, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	targets := []bench.Target{bench.EncoderTarget(figures)}
+	targets := bench.EncoderTargets(figures)
 	return s.about() + bench.EncoderTable(figures) + "\n" + bench.TargetTable(targets), targets, nil
 }
 
