@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -34,13 +35,20 @@ func (b *requestBody) inUse() bool { return b.open.Load() > 0 }
 
 // bodyReader reads the content once.
 type bodyReader struct {
+	body *requestBody
+
+	mu      sync.Mutex // the transport closes it on errors while it may still read it
 	content *bytes.Reader
-	body    *requestBody
-	closed  atomic.Bool
+	closed  bool
 }
 
 // Read implements io.Reader.
 func (r *bodyReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, io.ErrClosedPipe
+	}
 	n, err := r.content.Read(p)
 	if r.content.Len() == 0 {
 		r.body.sent.Store(true)
@@ -50,7 +58,10 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (r *bodyReader) Close() error {
-	if !r.closed.Swap(true) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.closed = true
 		r.body.open.Add(-1)
 	}
 	return nil

@@ -129,6 +129,7 @@ func TestValidate(t *testing.T) {
 		"past limit":           {func(c *Config) { c.Limits.MaxPast = -1 }, "`limits::max_past`"},
 		"no id field":          {func(c *Config) { c.Idempotency.Field = "" }, "`idempotency::field` must not be empty"},
 		"id field":             {func(c *Config) { c.Idempotency.Field = "a=b" }, "`idempotency::field`: \"a=b\""},
+		"id field of records":  {func(c *Config) { c.Idempotency.Field = "trace_id" }, "`idempotency::field`: \"trace_id\" is a field of records"},
 		"query endpoint":       {func(c *Config) { c.Idempotency.QueryEndpoint = "http://u:secret@host" }, "`idempotency::query_endpoint` must not hold a user name"},
 		"query timeout":        {func(c *Config) { c.Idempotency.Timeout = 0 }, "`idempotency::timeout` must be over 0s, not 0s"},
 		"visibility":           {func(c *Config) { c.Idempotency.VisibilityDelay = time.Millisecond }, "`idempotency::visibility_delay` must be at least 1s, not 1ms"},

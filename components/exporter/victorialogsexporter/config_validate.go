@@ -249,6 +249,8 @@ func (c *Config) validateIdempotency() error {
 		errs = append(errs, errors.New("`idempotency::field` must not be empty; turn it off with `idempotency::enabled: false`"))
 	case fixedReservedNames[i.Field], !fitsHeaderList(i.Field), strings.ContainsAny(i.Field, `="`), isGlob(i.Field):
 		errs = append(errs, fmt.Errorf("`idempotency::field`: %q cannot be a field that is sent in a header", i.Field))
+	case isModelName(i.Field), i.Field == c.Fields.ObservedTimestamp:
+		errs = append(errs, fmt.Errorf("`idempotency::field`: %q is a field of records", i.Field))
 	case len(i.Field) > c.Limits.MaxFieldNameBytes:
 		errs = append(errs, fmt.Errorf("`idempotency::field` is over `limits::max_field_name_bytes` (%d)", c.Limits.MaxFieldNameBytes))
 	}

@@ -30,10 +30,12 @@ const redeliveredKey = "breakwater.redelivered"
 type contentAddress [16]byte
 
 func (b *batch) contentAddress() contentAddress {
+	// Its place tells it from another batch of the same content in the request.
+	place := uint64(b.from) //nolint:gosec // G115: a count
 	if len(b.over.data) == 0 && len(b.lines.volatile) == 0 {
-		return xxh3.Hash128(b.lines.data).Bytes()
+		return xxh3.Hash128Seed(b.lines.data, place).Bytes()
 	}
-	var hasher xxh3.Hasher
+	hasher := xxh3.NewSeed(place)
 	for _, l := range [...]*lineBuffer{&b.lines, &b.over} {
 		from := 0
 		for _, s := range l.volatile {
@@ -79,6 +81,10 @@ const maxRemembered = 1 << 16
 type attempt struct {
 	// settled is when no row of an earlier attempt can turn up any more: until then its absence proves nothing.
 	settled time.Time
+	// since is when the first attempt was encoded, where that is known: rows without a time of their own have that one.
+	since time.Time
+	// compare says that rows may be there twice, so that their number proves nothing.
+	compare bool
 	// lines and over are how much of the batch has been taken, or refused for good. They are looked at only where
 	// nobody can be asked.
 	lines, linesRefused bool
@@ -88,11 +94,20 @@ type attempt struct {
 
 // memory remembers attempts by what was sent. It needs no link to the request, which may come back as another one: from
 // a queue, from a retry of a component before this one, or as a part of it.
-type memory struct{ cache *lru.Cache[batchKey, attempt] }
+type memory struct {
+	cache *lru.Cache[batchKey, attempt]
+	// delivered are what came from a queue on disk and was delivered by this process: the same content that comes again
+	// is another request.
+	delivered *lru.Cache[batchKey, struct{}]
+}
 
 func newMemory() (memory, error) {
 	cache, err := lru.New[batchKey, attempt](maxRemembered)
-	return memory{cache}, err
+	if err != nil {
+		return memory{}, err
+	}
+	delivered, err := lru.New[batchKey, struct{}](maxRemembered)
+	return memory{cache: cache, delivered: delivered}, err
 }
 
 func (m memory) get(key batchKey) (attempt, bool) {
@@ -132,22 +147,22 @@ func (e *victoriaLogsExporter) deliver(ctx context.Context, d *delivery) error {
 		return e.send(ctx, d, past, nil)
 	}
 	if !known {
-		past, known = e.earlier(ctx)
+		past, known = e.earlier(ctx, d.key)
 	}
 	if !known {
-		return e.send(ctx, d, attempt{}, nil)
+		return e.send(ctx, d, attempt{since: time.Unix(0, d.encoded)}, nil)
 	}
 	e.memory.cache.Add(d.key, past)
-	missing, err := e.verify(ctx, d, past.settled)
+	missing, err := e.verify(ctx, d, past)
 	if err != nil {
 		return err
 	}
-	return e.send(ctx, d, attempt{}, missing)
+	return e.send(ctx, d, attempt{since: past.since, compare: past.compare}, missing)
 }
 
 // earlier returns what can be said of a request that this process has not sent before, and whether it may have been
 // delivered all the same.
-func (e *victoriaLogsExporter) earlier(ctx context.Context) (attempt, bool) {
+func (e *victoriaLogsExporter) earlier(ctx context.Context, key batchKey) (attempt, bool) {
 	if values := client.FromContext(ctx).Metadata.Get(redeliveredKey); len(values) > 0 {
 		last := time.Now()
 		if ms, err := strconv.ParseInt(values[0], 10, 64); err == nil && ms < last.UnixMilli() {
@@ -155,7 +170,7 @@ func (e *victoriaLogsExporter) earlier(ctx context.Context) (attempt, bool) {
 		}
 		return attempt{settled: last.Add(e.config.Idempotency.VisibilityDelay)}, true
 	}
-	if e.storedQueue {
+	if e.storedQueue && !e.memory.delivered.Contains(key) {
 		// It may have been under way when the process before this one was killed.
 		return attempt{settled: e.started.Add(e.config.Idempotency.VisibilityDelay)}, true
 	}
@@ -200,6 +215,9 @@ func (e *victoriaLogsExporter) send(ctx context.Context, d *delivery, past attem
 		}
 		d.state.over = i + 1
 	}
+	if e.storedQueue {
+		e.memory.delivered.Add(d.key, struct{}{})
+	}
 	if missing != nil && missing.rows() > 0 {
 		e.telemetry.ExporterVictorialogsRepairedRecords.Add(ctx, int64(missing.rows()))
 	}
@@ -224,6 +242,8 @@ func (e *victoriaLogsExporter) remember(d *delivery, missing *missingRows, err e
 	}
 	state := d.state
 	state.settled = time.Now().Add(delay)
+	// Of what the server had in part, a row that it had may have been among those that were sent.
+	state.compare = state.compare || missing != nil
 	e.memory.cache.Add(d.key, state)
 }
 

@@ -169,10 +169,13 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 	require.ErrorContains(t, e.ConsumeLogs(context.Background(), logs), "cannot ask VictoriaLogs", "the retry of a component before this one")
 }
 
+// storedA is the answer to a query for the row of the message a.
+const storedA = `{"_time":"2024-11-22T11:40:00.000000001Z","_msg":"a","attribute0":"0","other":"r","site_name":"s1"}` + "\n"
+
 func TestRedelivered(t *testing.T) {
 	for present, sent := range map[int]int{0: 1, 1: 0, 3: 0} {
 		server := startServer(t)
-		server.answerQuery = func(w http.ResponseWriter, _ string) { rowsPresent(w, present) }
+		server.answerQuery = rowsAnswer(strings.Repeat(storedA, present), present)
 		e, _ := startExporter(t, server, nil)
 		require.NoError(t, e.ConsumeLogs(redelivered("true"), messages("a")))
 		assert.Len(t, server.received(), sent)
@@ -223,6 +226,64 @@ func TestStoredQueueIsAskedAbout(t *testing.T) {
 	require.NoError(t, e.pushLogs(context.Background(), messages("a")))
 	assert.Empty(t, server.received())
 	assert.Len(t, server.asked(), 1)
+	require.NoError(t, e.pushLogs(context.Background(), messages("a")))
+	assert.Len(t, server.received(), 1, "the same content again is another request")
+	assert.Len(t, server.asked(), 1)
+}
+
+// TestRowsWithoutATimeAreLookedForSinceTheFirstAttempt holds that an equal record of earlier is not taken for them.
+func TestRowsWithoutATimeAreLookedForSinceTheFirstAttempt(t *testing.T) {
+	server := startServer(t, status(500), status(200))
+	e, _ := startExporter(t, server, nil)
+	logs := messages("a")
+	logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).SetTimestamp(0)
+	start := time.Now()
+	require.NoError(t, e.ConsumeLogs(context.Background(), logs))
+	require.NotEmpty(t, server.asked())
+	for _, query := range server.asked() {
+		from, _, found := strings.Cut(strings.TrimPrefix(query.body, "_time:["), ",")
+		require.True(t, found, query.body)
+		since, err := time.Parse(time.RFC3339Nano, from)
+		require.NoError(t, err)
+		assert.WithinDuration(t, start, since, 2*time.Second)
+	}
+}
+
+// TestARepairThatIsCutIsComparedRowByRow holds that a row that is there twice does not make up for one that is missing.
+func TestARepairThatIsCutIsComparedRowByRow(t *testing.T) {
+	server := startServer(t, status(502), status(200))
+	e, _ := startExporter(t, server, nil)
+	server.answerQuery = func(w http.ResponseWriter, query string) {
+		n := 1
+		if len(server.received()) > 0 {
+			n = 2 // the repair has stored a again, and not b
+		}
+		if strings.Contains(query, "stats count(") {
+			rowsPresent(w, n)
+			return
+		}
+		_, _ = io.WriteString(w, strings.Repeat(storedA, n))
+	}
+	require.NoError(t, e.ConsumeLogs(redelivered("0"), messages("a", "b")))
+	requests := server.received()
+	require.Len(t, requests, 2)
+	assert.Contains(t, requests[1].body, `"_msg":"b"`)
+}
+
+// TestEqualBatchesOfOneRequest holds that they are told apart.
+func TestEqualBatchesOfOneRequest(t *testing.T) {
+	server := startStore(t)
+	e, _ := startExporter(t, &fakeServer{Server: server.Server}, nil)
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for range 2 * maxBatchRecords {
+		records.AppendEmpty().Body().SetStr("equal")
+	}
+	require.NoError(t, e.ConsumeLogs(context.Background(), logs))
+	assert.Len(t, server.ids, 2)
+	for _, rows := range server.ids {
+		assert.Equal(t, maxBatchRecords, rows)
+	}
 }
 
 // TestPartialPresenceIsRepaired holds that just the rows that are missing are sent, each as often as it is in the

@@ -34,6 +34,7 @@ type encoder struct {
 
 	// Bounds of a timestamp, nanoseconds since the epoch, and what is taken for now.
 	minTime, maxTime, now int64
+	times                 nanoFormatter
 
 	base     fieldSet // fields of the scope and resource at hand
 	encoded  []byte   // the members of base as JSON, `"name":value,` one after the other
@@ -65,10 +66,12 @@ type batch struct {
 	// from and to are the records, counted from the first of the request, that the batch has those of its tenant of.
 	from, to int
 	records  int
-	// untimed says that there are rows without a time of their own.
+	// encoded is what was taken for now, nanoseconds since the epoch: the time of rows without one of their own, which
+	// untimed says that there are.
+	encoded int64
 	untimed bool
-	// anyTime says that an earlier encoding of the batch may have had rows of other times, so that there is no telling
-	// where to look for them.
+	// anyTime says that an earlier encoding of the batch may have had rows of other times, clamped or not, so that there
+	// is no telling where to look for them.
 	anyTime bool
 	// streams are the stream fields that globs match; streamBytes is how long they are in the header. generation is
 	// another one for each batch, so that shapes know whether theirs are in.
@@ -178,7 +181,7 @@ func (e *encoder) startBatch(b *batch, t tenant, from int) {
 	clear(b.streams)
 	*b = batch{
 		tenant: t, from: from, to: from, lines: b.lines, over: b.over, overRecords: b.overRecords[:0], streams: b.streams, generation: e.generation,
-		minTime: math.MaxInt64, maxTime: math.MinInt64,
+		minTime: math.MaxInt64, maxTime: math.MinInt64, encoded: e.now,
 	}
 }
 
@@ -215,7 +218,7 @@ func (e *encoder) encode(logs plog.Logs, from, to int, emit func(*batch)) {
 
 func (e *encoder) emit(b *batch, emit func(*batch)) {
 	if b.lines.rows+b.over.rows > 0 {
-		b.anyTime = len(b.lines.volatile)+len(b.over.volatile) > 0 || e.nearLimit(b)
+		b.anyTime = b.anyTime || e.nearLimit(b)
 		emit(b)
 	}
 	e.startBatch(b, b.tenant, b.to)
@@ -246,10 +249,9 @@ func (e *encoder) encodeRecord(resource pcommon.Resource, record plog.LogRecord,
 
 // setBase takes and encodes the fields that all records of a scope have in common, the scope's before the resource's.
 func (e *encoder) setBase(resource pcommon.Resource, scope pcommon.InstrumentationScope) {
-	maxDepth := e.config.Limits.MaxDepth
 	e.base.reset()
-	e.base.addScope(&e.namer, scope, maxDepth)
-	e.base.addMap(&e.namer, fromResource, "", resource.Attributes(), 1, maxDepth)
+	e.base.addScope(&e.namer, scope)
+	e.base.addMap(&e.namer, fromResource, "", resource.Attributes(), 1)
 	e.stats.duplicateFields += e.base.duplicates
 
 	e.encoded = e.encoded[:0]

@@ -416,6 +416,65 @@ func TestDepth(t *testing.T) {
 	assert.Equal(t, []rejection{{0, kindDepth}}, encode(config, logs).rejected)
 }
 
+// TestDeepMapsTakeNoMoreThanTheyAre holds that the names of the leaves of deep maps are not made: 100 kB would ask for
+// gigabytes.
+func TestDeepMapsTakeNoMoreThanTheyAre(t *testing.T) {
+	logs := record(0, "m")
+	value := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutEmptyMap("deep")
+	for range 60 {
+		value = value.PutEmptyMap(strings.Repeat("k", 1000))
+	}
+	for i := range 3000 {
+		value.PutInt(strconv.Itoa(i), int64(i))
+	}
+	config := testConfig()
+	e := newEncoder(config, newNameRules(config))
+	result := encodeWith(e, logs)
+	assert.Less(t, len(result.body), 200_000)
+	assert.Empty(t, result.rejected)
+	name := "deep." + strings.Repeat("k", 1000)
+	var overflow map[string]string
+	require.NoError(t, json.Unmarshal([]byte(rows(t, result.body)[0][overflowField]), &overflow))
+	assert.Contains(t, overflow[name], `"2999":2999`)
+	assert.Equal(t, map[violation]int{{kindFieldNameBytes, ActionStringify}: 1}, result.stats.violations)
+}
+
+// TestTheSameWhateverWasBefore holds that neither rows nor batches depend on what an encoder has seen.
+func TestTheSameWhateverWasBefore(t *testing.T) {
+	text, nested := messages("a"), messages("a")
+	text.ResourceLogs().At(0).Resource().Attributes().PutStr("x", "1")
+	text.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutStr("http", "text")
+	nested.ResourceLogs().At(0).Resource().Attributes().PutStr("x", "1")
+	nested.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutEmptyMap("http").PutInt("status", 500)
+	many := func(letter string) plog.Logs {
+		logs := messages("a")
+		for i := range 15 {
+			logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutStr(fmt.Sprint("l", letter, i, strings.Repeat("n", 95)), "v")
+		}
+		return logs
+	}
+	both := many("x")
+	many("z").ResourceLogs().MoveAndAppendTo(both.ResourceLogs())
+	for name, test := range map[string]struct {
+		change        func(*Config)
+		before, after plog.Logs
+	}{
+		"map under an excluded key": {func(c *Config) { c.Fields.Record.Exclude = []string{"http"} }, text, nested},
+		"streams of another shape":  {func(c *Config) { c.StreamFields = []string{"l*"} }, many("y"), both},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := testConfig()
+			test.change(config)
+			fresh := encode(config, test.after)
+			e := newEncoder(config, newNameRules(config))
+			encodeWith(e, test.before)
+			used := encodeWith(e, test.after)
+			assert.Equal(t, string(fresh.body), string(used.body))
+			assert.Equal(t, fresh.addresses, used.addresses)
+		})
+	}
+}
+
 func TestDeepArrayIsText(t *testing.T) {
 	logs := record(0, "m")
 	value := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutEmpty("deep")
@@ -541,6 +600,13 @@ func TestTime(t *testing.T) {
 	}
 	assert.Equal(t, "1970-01-01T00:00:00.000001Z", string(appendTime(nil, 1000)), "an integer would be read as seconds")
 	assert.Equal(t, strconv.Itoa(minUnixNano), string(appendTime(nil, minUnixNano)))
+}
+
+func TestNanoFormatter(t *testing.T) {
+	var f nanoFormatter
+	for _, timestamp := range []int64{minUnixNano, minUnixNano + 1, 1732275600000000000, 1732275600000000001, 1732275600999999999, 1732275601000000010, math.MaxInt64} {
+		assert.Equal(t, strconv.FormatInt(timestamp, 10), string(f.append(nil, timestamp)))
+	}
 }
 
 func TestObservedTimestampField(t *testing.T) {

@@ -40,6 +40,9 @@ const indexFrom = 48
 
 func (s *fieldSet) reset() {
 	clear(s.fields)
+	if cap(s.arena) > maxPooledBytes {
+		s.arena = nil
+	}
 	*s = fieldSet{fields: s.fields[:0], index: s.index, arena: s.arena[:0]}
 	clear(s.index)
 }
@@ -92,15 +95,16 @@ func (s *fieldSet) keep(start int) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// addMap adds the leaves of a map, the keys of nested maps joined with `.`; arrays stay whole, and so do maps that are
-// nested maxDepth deep.
-func (s *fieldSet) addMap(n *namer, from source, prefix string, m pcommon.Map, depth, maxDepth int) {
+// addMap adds the leaves of a map, the keys of nested maps joined with `.`. Arrays stay whole, and so do maps that are
+// nested as deep as the server parses, or whose key is no name for the server already: their leaves have longer ones, and
+// a small message could ask for any amount of memory with them.
+func (s *fieldSet) addMap(n *namer, from source, prefix string, m pcommon.Map, depth int) {
 	for key, value := range m.All() {
-		s.addValue(n, from, prefix, key, value, depth, maxDepth)
+		s.addValue(n, from, prefix, key, value, depth)
 	}
 }
 
-func (s *fieldSet) addValue(n *namer, from source, prefix, key string, value pcommon.Value, depth, maxDepth int) {
+func (s *fieldSet) addValue(n *namer, from source, prefix, key string, value pcommon.Value, depth int) {
 	if !hasText(value) {
 		s.empty++
 		return
@@ -112,12 +116,14 @@ func (s *fieldSet) addValue(n *namer, from source, prefix, key string, value pco
 		key = s.keep(start)
 	}
 	if value.Type() == pcommon.ValueTypeMap {
-		if depth < maxDepth {
-			s.flattened = true
-			s.addMap(n, from, key, value.Map(), depth+1, maxDepth)
+		s.flattened = true
+		switch {
+		case depth >= n.rules.maxDepth:
+			s.tooDeep++
+		case len(key) <= n.rules.maxNameBytes:
+			s.addMap(n, from, key, value.Map(), depth+1)
 			return
 		}
-		s.tooDeep++
 	}
 	name, ok := n.name(from, key)
 	if !ok {
@@ -127,11 +133,16 @@ func (s *fieldSet) addValue(n *namer, from source, prefix, key string, value pco
 	s.add(field{name: name, value: value})
 }
 
+const (
+	scopeNameField    = "scope.name"
+	scopeVersionField = "scope.version"
+)
+
 // addScope adds what identifies the instrumentation scope, and its attributes.
-func (s *fieldSet) addScope(n *namer, scope pcommon.InstrumentationScope, maxDepth int) {
-	s.addMap(n, fromScope, "", scope.Attributes(), 1, maxDepth)
-	s.addText("scope.name", scope.Name())
-	s.addText("scope.version", scope.Version())
+func (s *fieldSet) addScope(n *namer, scope pcommon.InstrumentationScope) {
+	s.addMap(n, fromScope, "", scope.Attributes(), 1)
+	s.addText(scopeNameField, scope.Name())
+	s.addText(scopeVersionField, scope.Version())
 }
 
 // presence is the set of fields that the data model has a place for and a record has.
@@ -159,6 +170,16 @@ var presenceNames = []struct {
 	{hasFlags, "trace_flags"},
 	{hasEventName, "event_name"},
 	{hasDroppedCount, "dropped_attributes_count"},
+}
+
+// isModelName reports whether a field of the data model has the name.
+func isModelName(name string) bool {
+	for i := range presenceNames {
+		if presenceNames[i].name == name {
+			return true
+		}
+	}
+	return name == scopeNameField || name == scopeVersionField
 }
 
 // presenceOf returns what the record has; the observed timestamp counts where it is to be stored.
@@ -244,7 +265,7 @@ func (s *fieldSet) addModelField(name string, record plog.LogRecord, which prese
 // fields lifted from the body. It returns the message, or an empty value where the record has none.
 func (s *fieldSet) addRecord(n *namer, record plog.LogRecord, present presence, config *Config) pcommon.Value {
 	s.addModel(record, present, config.Fields.ObservedTimestamp)
-	s.addMap(n, fromRecord, "", record.Attributes(), 1, config.Limits.MaxDepth)
+	s.addMap(n, fromRecord, "", record.Attributes(), 1)
 
 	message := record.Body()
 	if message.Type() != pcommon.ValueTypeMap {
@@ -256,7 +277,7 @@ func (s *fieldSet) addRecord(n *namer, record plog.LogRecord, present presence, 
 		if key == messageKey && messageKey != "" {
 			continue
 		}
-		s.addValue(n, fromBody, "", key, value, 1, config.Limits.MaxDepth)
+		s.addValue(n, fromBody, "", key, value, 1)
 	}
 	return message
 }
@@ -295,17 +316,20 @@ func sameText(a, b *field) bool {
 	case a.isText && b.isText:
 		return a.text == b.text
 	case a.isText:
-		return a.text == string(appendText(nil, b))
+		return a.text == textOf(b)
 	}
-	return b.text == string(appendText(nil, a))
+	return b.text == textOf(a)
 }
 
-// appendText appends the text that VictoriaLogs stores for a field.
-func appendText(dst []byte, f *field) []byte {
-	if f.isText {
-		return append(dst, f.text...)
+// textOf returns the text that VictoriaLogs stores for a field.
+func textOf(f *field) string {
+	switch {
+	case f.isText:
+		return f.text
+	case f.value.Type() == pcommon.ValueTypeStr:
+		return f.value.Str()
 	}
-	return appendValueText(dst, f.value)
+	return string(appendValueText(nil, f.value))
 }
 
 // appendValueText appends the text that VictoriaLogs stores for a value.

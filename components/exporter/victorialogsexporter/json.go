@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -36,23 +37,6 @@ func escapeMask(w uint64) uint64 {
 	return ((w-lowBits*0x20)&^w | (quote-lowBits)&^quote | (backslash-lowBits)&^backslash) & highBits
 }
 
-// indexEscape returns the position of the first byte from i on that JSON does not allow raw, or len(s). It looks at
-// eight bytes at a time.
-func indexEscape(s string, i int) int {
-	b := unsafe.Slice(unsafe.StringData(s), len(s))
-	for ; len(b)-i >= 8; i += 8 {
-		if mask := escapeMask(binary.LittleEndian.Uint64(b[i:])); mask != 0 {
-			return i + bits.TrailingZeros64(mask)/8
-		}
-	}
-	for ; i < len(b); i++ {
-		if mustEscape[b[i]] {
-			return i
-		}
-	}
-	return len(b)
-}
-
 // appendString appends s as a JSON string. Bytes that are not UTF-8 go through as they are: VictoriaLogs keeps them,
 // while a replacement character would lose them.
 func appendString(dst []byte, s string) []byte {
@@ -61,19 +45,40 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// appendEscaped is appendString without the quotes.
+// appendEscaped is appendString without the quotes. It copies eight bytes at a time and looks at them on the way.
 func appendEscaped(dst []byte, s string) []byte {
-	start := 0
-	for {
-		i := indexEscape(s, start)
-		dst = append(dst, s[start:i]...)
-		if i == len(s) {
-			return dst
+	const word = 8
+	src := unsafe.Slice(unsafe.StringData(s), len(s))
+	for len(src) >= word {
+		// Room for all that is left without escapes, and for one word more than is used of it.
+		dst = slices.Grow(dst, len(src)+maxEscapedLen)
+		out, n := dst[len(dst):cap(dst)], 0
+		for len(src) >= word && len(out)-n >= len(src)+maxEscapedLen {
+			w := binary.LittleEndian.Uint64(src)
+			binary.LittleEndian.PutUint64(out[n:], w)
+			mask := escapeMask(w)
+			if mask == 0 {
+				src, n = src[word:], n+word
+				continue
+			}
+			at := bits.TrailingZeros64(mask) / word
+			n += at + len(appendEscape(out[n+at:n+at:n+at+maxEscapedLen], src[at]))
+			src = src[at+1:]
 		}
-		dst = appendEscape(dst, s[i])
-		start = i + 1
+		dst = dst[:len(dst)+n]
 	}
+	for _, c := range src {
+		if mustEscape[c] {
+			dst = appendEscape(dst, c)
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }
+
+// maxEscapedLen is how much one byte can become: \u0000. It leaves room for the word that is written last, too.
+const maxEscapedLen = 8
 
 func appendEscape(dst []byte, c byte) []byte {
 	switch c {
@@ -159,6 +164,41 @@ func appendBase64(dst []byte, bytes pcommon.ByteSlice) []byte {
 }
 
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
+
+const digitPairs = "00010203040506070809" +
+	"10111213141516171819" +
+	"20212223242526272829" +
+	"30313233343536373839" +
+	"40414243444546474849" +
+	"50515253545556575859" +
+	"60616263646566676869" +
+	"70717273747576777879" +
+	"80818283848586878889" +
+	"90919293949596979899"
+
+// nanoFormatter appends timestamps. Those of neighbours have their seconds in common.
+type nanoFormatter struct {
+	seconds int64
+	text    []byte
+}
+
+// append appends nanoseconds since the epoch, of a time from minUnixNano on, as an integer.
+func (f *nanoFormatter) append(dst []byte, timestamp int64) []byte {
+	const second = 1_000_000_000
+	seconds, rest := timestamp/second, uint32(timestamp%second) //nolint:gosec // G115: below a second
+	if seconds != f.seconds || len(f.text) == 0 {
+		f.seconds, f.text = seconds, appendInt(f.text[:0], seconds)
+	}
+	dst = append(dst, f.text...)
+	var digits [9]byte
+	for i := len(digits) - 2; i > 0; i -= 2 {
+		pair := rest % 100 * 2
+		rest /= 100
+		digits[i], digits[i+1] = digitPairs[pair], digitPairs[pair+1]
+	}
+	digits[0] = '0' + byte(rest)
+	return append(dst, digits[:]...)
+}
 
 // appendDouble appends f as a JSON number, or as a string where JSON has no number for it.
 func appendDouble(dst []byte, f float64) []byte {

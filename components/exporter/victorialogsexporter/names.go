@@ -69,6 +69,8 @@ type nameRules struct {
 	reserved map[string]bool
 	mappings [sources]mapping
 
+	maxNameBytes, maxDepth int // see LimitsConfig
+
 	streams      map[string]bool
 	streamGlobs  []glob.Glob
 	streamHeader string // the names of streams that are no globs
@@ -84,7 +86,10 @@ type mapping struct {
 
 // newNameRules takes a configuration that has been validated.
 func newNameRules(config *Config) *nameRules {
-	rules := &nameRules{reserved: reservedNames(config), streams: make(map[string]bool)}
+	rules := &nameRules{
+		reserved: reservedNames(config), streams: make(map[string]bool),
+		maxNameBytes: config.Limits.MaxFieldNameBytes, maxDepth: config.Limits.MaxDepth,
+	}
 	var exact []string
 	for _, name := range config.StreamFields {
 		if isGlob(name) {
@@ -163,10 +168,14 @@ func (n *namer) name(from source, key string) (string, bool) {
 	if cached, ok := n.names[from][key]; ok {
 		return cached.name, cached.keep
 	}
+	cache := len(key) <= 2*n.rules.maxNameBytes // longer ones are rare, and many of them would be much
 	key = strings.Clone(key)
 	name, keep := m.name(key)
 	if keep && n.rules.reserved[name] {
 		name = reservedPrefix + name
+	}
+	if !cache {
+		return name, keep
 	}
 	if n.names[from] == nil || len(n.names[from]) >= maxCachedNames {
 		n.names[from] = make(map[string]cachedName)
@@ -186,6 +195,9 @@ func (n *namer) isStream(name string) bool {
 // isGlobStream reports whether a glob makes the field one of the stream. A name that cannot be an element of the header
 // does not become one.
 func (n *namer) isGlobStream(name string) bool {
+	if len(name) > n.rules.maxNameBytes {
+		return false // it is not going to be the name of a field
+	}
 	if is, ok := n.streams[name]; ok {
 		return is
 	}

@@ -338,7 +338,7 @@ func (r *rowBuilder) limitStream() {
 		}
 		f := &r.row[longest].field
 		if n := r.streamCut(f, surplus); action == ActionTruncate && n > 0 {
-			text := r.textOf(f)
+			text := textOf(f)
 			r.markCut(f.name, len(text))
 			r.row[longest] = rowField{field: field{name: f.name, text: text[:n], isText: true}}
 			continue
@@ -367,7 +367,7 @@ func (r *rowBuilder) streamSurplus() (longest, surplus int) {
 				return i, 0
 			}
 		}
-		text := r.textOf(f)
+		text := textOf(f)
 		bytes := len(text) + controls(text)
 		surplus += len(f.name) + streamFieldRoom + bytes
 		if bytes >= most {
@@ -383,7 +383,7 @@ func (r *rowBuilder) streamSurplus() (longest, surplus int) {
 // streamCut returns how much of a value is left when the surplus is cut off it: nothing where that is all of it, or
 // where it is the name that has no room.
 func (r *rowBuilder) streamCut(f *field, surplus int) int {
-	text := r.textOf(f)
+	text := textOf(f)
 	n := len(text)
 	for left := surplus; left > 0 && n > 0; n-- {
 		left -= 1 + controls(text[n-1:n])
@@ -405,21 +405,10 @@ func controls(s string) int {
 	return n
 }
 
-// textOf returns the text that VictoriaLogs stores for the field.
-func (r *rowBuilder) textOf(f *field) string {
-	if f.isText {
-		return f.text
-	}
-	if f.value.Type() == pcommon.ValueTypeStr {
-		return f.value.Str()
-	}
-	return string(appendText(nil, f))
-}
-
 // messageText returns the text of the message.
 func (r *rowBuilder) messageText() string {
 	if !r.isText {
-		r.text, r.isText = r.textOf(&field{value: r.message}), true
+		r.text, r.isText = textOf(&field{value: r.message}), true
 	}
 	return r.text
 }
@@ -476,6 +465,7 @@ func (r *rowBuilder) finish(b *batch, l *lineBuffer, start int) {
 		b.untimed = true
 		return
 	}
+	b.anyTime = true
 	// A row that is not clamped at another time does not have the member, which comes after _msg at least.
 	member := appendMember([]byte{','}, &field{name: originalTimeField, text: string(appendRFC3339(nil, r.original)), isText: true})
 	member = member[:len(member)-1]
@@ -513,6 +503,7 @@ func (r *rowBuilder) leaveTrace(b *batch) {
 	from := len(lineStart)
 	to := from + len(appendTime(nil, r.timestamp))
 	at := len(b.lines.data)
+	b.anyTime = true
 	b.lines.volatile = append(b.lines.volatile, span{from: at, to: at, text: string(line[:from]) + r.ownTime() + string(line[to:])})
 }
 
@@ -559,7 +550,7 @@ func (r *rowBuilder) appendLine(dst []byte) []byte {
 func (r *rowBuilder) rowBytes() int {
 	sum := rowRoom + len(r.messageText())
 	for i := range r.row {
-		sum += rowFieldRoom + len(r.row[i].name) + len(r.textOf(&r.row[i].field))
+		sum += rowFieldRoom + len(r.row[i].name) + len(textOf(&r.row[i].field))
 	}
 	if len(r.moved) > 0 {
 		sum += rowFieldRoom + len(overflowField) + len(r.moved)
@@ -625,7 +616,7 @@ func (r *rowBuilder) cutLongest(over int, raw bool) bool {
 	at, longest := -1, length(r.messageText())
 	for i := range r.row {
 		f := &r.row[i].field
-		if n := length(r.textOf(f)); n > longest && !r.encoder.namer.isStream(f.name) {
+		if n := length(textOf(f)); n > longest && !r.encoder.namer.isStream(f.name) {
 			at, longest = i, n
 		}
 	}
@@ -649,7 +640,7 @@ func (r *rowBuilder) cutLongest(over int, raw bool) bool {
 		return true
 	}
 	f := &r.row[at].field
-	whole := r.textOf(f)
+	whole := textOf(f)
 	r.markCut(f.name, len(whole))
 	*f = field{name: f.name, text: whole[:cutAt(whole, budget, raw)], isText: true}
 	r.row[at].member = nil

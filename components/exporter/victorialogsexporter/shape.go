@@ -68,12 +68,7 @@ func (f *shapeField) appendText(dst []byte, text string, base []field) ([]byte, 
 	dst = append(dst, ',')
 	differ := false
 	if f.shadow >= 0 {
-		other := &base[f.shadow]
-		if !other.isText && other.value.Type() == pcommon.ValueTypeStr {
-			differ = other.value.Str() != text
-		} else {
-			differ = string(appendText(nil, other)) != text
-		}
+		differ = textOf(&base[f.shadow]) != text
 	}
 	if f.misses++; f.misses <= maxMisses && len(text) <= maxRememberedBytes {
 		f.last = append(f.last[:0], text...)
@@ -110,13 +105,14 @@ func (e *encoder) appendFast(b *batch, record plog.LogRecord) bool {
 		if s.baseID != e.baseID {
 			e.link(s)
 		}
-		if !s.usable || s.generation != b.generation && !e.useStreams(b, s) {
+		if !s.usable {
 			continue
 		}
 		duplicates := e.stats.duplicateFields
 		start := len(b.lines.data)
 		line, ok := e.appendShaped(b.lines.data, s, record, int64(timestamp)) //nolint:gosec // G115: at most maxTime
 		b.lines.data = line
+		ok = ok && (s.generation == b.generation || e.useStreams(b, s))
 		if n := len(line) - start; !ok || n > e.config.Limits.MaxLineBytes || n > e.config.Limits.MaxStreamBytes-streamRoom {
 			b.lines.data = line[:start]
 			e.stats.duplicateFields = duplicates
@@ -139,7 +135,7 @@ func (e *encoder) appendFast(b *batch, record plog.LogRecord) bool {
 // appendShaped appends the line of the record, or reports that the record is not of the shape.
 func (e *encoder) appendShaped(dst []byte, s *shape, record plog.LogRecord, timestamp int64) ([]byte, bool) {
 	dst = append(dst, lineStart...)
-	dst = appendInt(dst, timestamp)
+	dst = e.times.append(dst, timestamp)
 	dst = append(dst, `","_msg":`...)
 	if s.bodyMap {
 		message, ok := messageAt(record.Body().Map(), s)
@@ -211,7 +207,13 @@ func (e *encoder) appendShapeFields(dst []byte, fields []shapeField, skip int, v
 		if f.key != key {
 			return dst, false
 		}
-		if i++; i-1 == skip || f.member == nil {
+		if i++; i-1 == skip {
+			continue
+		}
+		if f.member == nil { // but the keys inside of a map are judged by themselves
+			if value.Type() == pcommon.ValueTypeMap {
+				return dst, false
+			}
 			continue
 		}
 		switch value.Type() {
@@ -373,6 +375,11 @@ func (e *encoder) learn(record plog.LogRecord, present presence, own *fieldSet) 
 			}
 		}
 	}
+	for i := range own.fields {
+		if !own.fields[i].isText && !isPlain(own.fields[i].value) {
+			return
+		}
+	}
 	s.fields = len(own.fields)
 	if s.count() != s.fields {
 		return // a key that is there twice with the same value
@@ -386,6 +393,15 @@ func (e *encoder) learn(record plog.LogRecord, present presence, own *fieldSet) 
 	}
 	e.turn = (e.turn + 1) % maxShapes
 	e.shapes[e.turn] = s
+}
+
+// isPlain reports whether a record with the value can be appended by its shape.
+func isPlain(value pcommon.Value) bool {
+	switch value.Type() {
+	case pcommon.ValueTypeStr, pcommon.ValueTypeInt, pcommon.ValueTypeBool, pcommon.ValueTypeDouble:
+		return true
+	}
+	return false
 }
 
 // count returns how many fields a record of the shape has.

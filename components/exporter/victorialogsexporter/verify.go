@@ -30,9 +30,9 @@ type missingRows struct {
 func (m *missingRows) rows() int { return m.lineRows + m.overRows }
 
 // verify asks which rows of the batch VictoriaLogs does not have: nil for all of them. An error says that this is not
-// known, or not before settled has passed.
-func (e *victoriaLogsExporter) verify(ctx context.Context, d *delivery, settled time.Time) (*missingRows, error) {
-	missing, result, err := e.ask(ctx, d, settled)
+// known, or not before the attempt is settled.
+func (e *victoriaLogsExporter) verify(ctx context.Context, d *delivery, past attempt) (*missingRows, error) {
+	missing, result, err := e.ask(ctx, d, past)
 	e.countVerification(ctx, result)
 	if result == verificationFailed {
 		return nil, fmt.Errorf("cannot ask VictoriaLogs for the rows of an earlier attempt: %w", err)
@@ -40,27 +40,35 @@ func (e *victoriaLogsExporter) verify(ctx context.Context, d *delivery, settled 
 	return missing, err
 }
 
-func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, settled time.Time) (*missingRows, string, error) {
+func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, past attempt) (*missingRows, string, error) {
 	asked := time.Now()
-	visible, err := e.countRows(ctx, d, visibleRows)
-	switch wait := settled.Sub(asked); {
-	case err != nil:
+	filter := d.filter(e.config.Idempotency.Field, past.since)
+	visible, err := e.countRows(ctx, d, filter, visibleRows)
+	if err != nil {
 		return nil, verificationFailed, err
-	case visible >= d.rows():
+	}
+	if visible == d.rows() && !past.compare {
 		return &missingRows{over: make([]bool, d.over.rows)}, verificationFound, nil
-	case wait > 0:
+	}
+	wait := past.settled.Sub(asked)
+	if wait > 0 && visible < d.rows() {
 		return nil, verificationUnsettled, errUnsettled(wait, visible, d.rows())
 	}
-	stored, err := e.countRows(ctx, d, storedRows)
+	stored, err := e.countRows(ctx, d, filter, storedRows)
 	if err != nil {
 		return nil, verificationFailed, err
 	}
 	if stored == 0 {
 		return nil, verificationAbsent, nil
 	}
-	missing, err := e.missing(ctx, d, stored, visible)
-	if err != nil {
+	missing, err := e.missing(ctx, d, filter, stored, visible)
+	switch {
+	case err != nil:
 		return nil, verificationFailed, err
+	case missing.rows() == 0:
+		return missing, verificationFound, nil
+	case wait > 0:
+		return nil, verificationUnsettled, errUnsettled(wait, d.rows()-missing.rows(), d.rows())
 	}
 	return missing, verificationPartial, nil
 }
@@ -74,22 +82,25 @@ const (
 )
 
 // filter is the LogsQL filter for the rows of the batch: by their id, and by their time so that the server need not
-// look at all partitions, where that is known.
-func (d *delivery) filter(field string) string {
+// look at all partitions, where that is known. Rows without a time of their own have that of an attempt since a time.
+func (d *delivery) filter(field string, since time.Time) string {
 	filter := fmt.Sprintf(`%s:=%q`, strconv.Quote(field), d.id)
-	if d.anyTime {
+	from, to := d.minTime, d.maxTime
+	if d.untimed {
+		from, to = min(from, since.UnixNano()), max(to, d.encoded)
+	}
+	if d.anyTime || d.untimed && since.IsZero() {
 		return filter
 	}
-	const margin = time.Second
-	from := time.Unix(0, max(0, d.minTime-int64(margin))).UTC().Format(time.RFC3339Nano)
-	to := time.Unix(0, d.maxTime).Add(margin).UTC().Format(time.RFC3339Nano)
-	return fmt.Sprintf(`_time:[%s, %s] %s`, from, to, filter)
+	const margin = int64(time.Second)
+	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
+	return fmt.Sprintf(`_time:[%s, %s] %s`, at(max(0, from-margin)), at(to+margin), filter)
 }
 
 // countRows returns how many rows of the batch VictoriaLogs has, or shows.
-func (e *victoriaLogsExporter) countRows(ctx context.Context, d *delivery, which string) (int, error) {
+func (e *victoriaLogsExporter) countRows(ctx context.Context, d *delivery, filter, which string) (int, error) {
 	present := -1
-	query := d.filter(e.config.Idempotency.Field) + " | stats " + which + " as present"
+	query := filter + " | stats " + which + " as present"
 	err := e.query(ctx, d, query, func(line []byte) error {
 		n, err := strconv.Atoi(fastjson.GetString(line, "present"))
 		if err != nil {
@@ -138,8 +149,7 @@ func (e *victoriaLogsExporter) fetchRows(ctx context.Context, d *delivery, query
 
 // missing compares the rows that VictoriaLogs has of the batch with those of the batch, row by row. Of a stream whose
 // rows are stored and not visible it makes one row missing, if none is, which makes the others visible.
-func (e *victoriaLogsExporter) missing(ctx context.Context, d *delivery, storedCount, visibleCount int) (*missingRows, error) {
-	filter := d.filter(e.config.Idempotency.Field)
+func (e *victoriaLogsExporter) missing(ctx context.Context, d *delivery, filter string, storedCount, visibleCount int) (*missingRows, error) {
 	stored, err := e.fetchRows(ctx, d, filter+" | delete _stream, _stream_id", storedCount)
 	if err != nil {
 		return nil, err
