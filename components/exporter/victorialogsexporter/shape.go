@@ -32,7 +32,37 @@ type shape struct {
 
 	// generation is that of the batch that has the stream fields of this shape.
 	generation int
+
+	// run has the members that the record before had, one after the other, so that those that the next one has too are
+	// copied in one go. It is stale when one of them has changed, and made anew when none has for some records.
+	run      []byte
+	runStale bool
+	quiet    int // records since the last change
 }
+
+// quietRecords is how many records without a change make a new run worth while.
+const quietRecords = 2
+
+// refresh makes the run anew where that is worth while.
+func (s *shape) refresh() {
+	if s.quiet++; s.quiet <= quietRecords {
+		return
+	}
+	s.run, s.runStale = s.run[:0], false
+	for _, fields := range [...][]shapeField{s.attrs, s.body} {
+		for i := range fields {
+			f := &fields[i]
+			f.runFrom = len(s.run)
+			if f.member != nil && len(f.last) > 0 {
+				s.run = append(s.run, f.lastMember...)
+			}
+			f.runTo = len(s.run)
+		}
+	}
+}
+
+// change makes the run stale.
+func (s *shape) change() { s.runStale, s.quiet = true, 0 }
 
 // shapeField is one key of a shape.
 type shapeField struct {
@@ -47,6 +77,8 @@ type shapeField struct {
 	lastMember []byte // `"name":"value",`
 	lastDiffer bool   // the field of the base has another value
 	misses     int
+	// runFrom and runTo are where the member is in the run of the shape.
+	runFrom, runTo int
 }
 
 // A value is remembered up to maxRememberedBytes, and while not more than maxMisses in turn have been other ones.
@@ -55,27 +87,24 @@ const (
 	maxMisses          = 4
 )
 
-// appendText appends the member of a text, by copying it where it is that of the record before. It reports whether a
-// field of the base has another value.
-func (f *shapeField) appendText(dst []byte, text string, base []field) ([]byte, bool) {
-	if string(f.last) == text {
-		f.misses = 0
-		return append(dst, f.lastMember...), f.lastDiffer
-	}
+// appendText appends the member of a text that is not the one of the record before, and remembers it.
+func (f *shapeField) appendText(dst []byte, s *shape, text string, base []field) []byte {
 	start := len(dst)
 	dst = append(dst, f.member...)
 	dst = appendString(dst, text)
 	dst = append(dst, ',')
-	differ := false
-	if f.shadow >= 0 {
-		differ = textOf(&base[f.shadow]) != text
-	}
 	if f.misses++; f.misses <= maxMisses && len(text) <= maxRememberedBytes {
 		f.last = append(f.last[:0], text...)
 		f.lastMember = append(f.lastMember[:0], dst[start:]...)
-		f.lastDiffer = differ
+		f.lastDiffer = f.differs(text, base)
+		s.change()
 	}
-	return dst, differ
+	return dst
+}
+
+// differs reports whether a field of the base has another value than the text.
+func (f *shapeField) differs(text string, base []field) bool {
+	return f.shadow >= 0 && textOf(&base[f.shadow]) != text
 }
 
 // forget makes the field one that no record had yet.
@@ -134,6 +163,9 @@ func (e *encoder) appendFast(b *batch, record plog.LogRecord) bool {
 
 // appendShaped appends the line of the record, or reports that the record is not of the shape.
 func (e *encoder) appendShaped(dst []byte, s *shape, record plog.LogRecord, timestamp int64) ([]byte, bool) {
+	if s.runStale {
+		s.refresh()
+	}
 	dst = append(dst, lineStart...)
 	dst = e.times.append(dst, timestamp)
 	dst = append(dst, `","_msg":`...)
@@ -148,9 +180,9 @@ func (e *encoder) appendShaped(dst []byte, s *shape, record plog.LogRecord, time
 	}
 	dst = append(dst, ',')
 	dst = e.appendModel(dst, s.present, record)
-	dst, ok := e.appendShapeFields(dst, s.attrs, -1, record.Attributes())
+	dst, ok := e.appendShapeFields(dst, s, s.attrs, -1, record.Attributes())
 	if ok && s.bodyMap {
-		dst, ok = e.appendShapeFields(dst, s.body, s.message, record.Body().Map())
+		dst, ok = e.appendShapeFields(dst, s, s.body, s.message, record.Body().Map())
 	}
 	if !ok {
 		return dst, false
@@ -200,8 +232,8 @@ func (e *encoder) appendModelMember(dst []byte, name string, which presence, rec
 
 // appendShapeFields appends the members of the map's values, but for the one at skip. It reports whether the map has
 // the keys of the shape and nothing that needs more than to be encoded.
-func (e *encoder) appendShapeFields(dst []byte, fields []shapeField, skip int, values pcommon.Map) ([]byte, bool) {
-	i := 0
+func (e *encoder) appendShapeFields(dst []byte, s *shape, fields []shapeField, skip int, values pcommon.Map) ([]byte, bool) {
+	i, from, to := 0, 0, 0 // what is to be copied of the run
 	for key, value := range values.All() {
 		f := &fields[i]
 		if f.key != key {
@@ -210,35 +242,55 @@ func (e *encoder) appendShapeFields(dst []byte, fields []shapeField, skip int, v
 		if i++; i-1 == skip {
 			continue
 		}
+		kind := value.Type()
 		if f.member == nil { // but the keys inside of a map are judged by themselves
-			if value.Type() == pcommon.ValueTypeMap {
+			if kind == pcommon.ValueTypeMap {
 				return dst, false
 			}
 			continue
 		}
-		switch value.Type() {
-		case pcommon.ValueTypeStr:
+		if kind == pcommon.ValueTypeStr {
 			text := value.Str()
 			if text == "" {
 				return dst, false
 			}
-			var differ bool
-			if dst, differ = f.appendText(dst, text, e.base.fields); differ {
+			if string(f.last) == text {
+				f.misses = 0
+				if f.lastDiffer {
+					e.stats.duplicateFields++
+				}
+				switch {
+				case s.runStale:
+					dst = append(dst, f.lastMember...)
+				case to == f.runFrom:
+					to = f.runTo
+				default:
+					dst = append(dst, s.run[from:to]...)
+					from, to = f.runFrom, f.runTo
+				}
+				continue
+			}
+			dst = append(dst, s.run[from:to]...)
+			from, to = 0, 0
+			if f.differs(text, e.base.fields) {
 				e.stats.duplicateFields++
 			}
+			dst = f.appendText(dst, s, text, e.base.fields)
 			continue
-		case pcommon.ValueTypeInt, pcommon.ValueTypeBool, pcommon.ValueTypeDouble:
-			dst = append(dst, f.member...)
-			dst = appendValue(dst, value)
-		default: // a map is flattened, an empty value is no field, and the others are rare
-			return dst, false
 		}
+		if kind != pcommon.ValueTypeInt && kind != pcommon.ValueTypeBool && kind != pcommon.ValueTypeDouble {
+			return dst, false // a map is flattened, an empty value is no field, and the others are rare
+		}
+		dst = append(dst, s.run[from:to]...)
+		from, to = 0, 0
+		dst = append(dst, f.member...)
+		dst = appendValue(dst, value)
 		dst = append(dst, ',')
 		if f.shadow >= 0 && !sameText(&field{value: value}, &e.base.fields[f.shadow]) {
 			e.stats.duplicateFields++
 		}
 	}
-	return dst, true
+	return append(dst, s.run[from:to]...), true
 }
 
 // link makes the shape one for the base at hand.
@@ -246,6 +298,7 @@ func (e *encoder) link(s *shape) {
 	s.baseID = e.baseID
 	s.generation = noGeneration
 	s.usable = false
+	s.change()
 	s.tail = s.tail[:0]
 	for _, fields := range [...][]shapeField{s.attrs, s.body} {
 		for i := range fields {
