@@ -144,7 +144,7 @@ func (s settings) encoder(ctx context.Context) (string, []bench.Target, error) {
 		return "", nil, err
 	}
 	targets := bench.EncoderTargets(figures)
-	return s.about() + bench.EncoderTable(figures) + "\n" + bench.TargetTable(targets), targets, nil
+	return s.about() + "\n" + bench.EncoderTable(figures) + "\n" + bench.TargetTable(targets), targets, nil
 }
 
 func (s settings) compare(ctx context.Context, dir string) (string, []bench.Target, error) {
