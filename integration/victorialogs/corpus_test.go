@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -457,18 +458,29 @@ func recoverLeaf(t *testing.T, row, overflow harness.LogRow, l leaf) (string, bo
 		if !ok || !strings.HasPrefix(text, "{") {
 			continue
 		}
-		// encoding/json: these nest deeper than fastjson goes, and are UTF-8.
-		var value any
-		require.NoError(t, json.Unmarshal([]byte(text), &value))
-		for _, key := range l.path[n:] {
-			members, _ := value.(map[string]any)
-			value = members[key]
-		}
-		if text, ok := value.(string); ok {
+		if text, ok := memberOf(t, text, l.path[n:]); ok {
 			return text, true
 		}
 	}
 	return "", false
+}
+
+// memberOf returns the text at the path in a JSON object.
+func memberOf(t *testing.T, object string, path []string) (string, bool) {
+	t.Helper()
+	if value, err := fastjson.Parse(object); err == nil { // keeps bytes that are not UTF-8
+		text := value.GetStringBytes(path...)
+		return string(text), text != nil
+	}
+	// Over 300 deep, which encoding/json takes.
+	var value any
+	require.NoError(t, json.Unmarshal([]byte(object), &value))
+	for _, key := range path {
+		members, _ := value.(map[string]any)
+		value = members[key]
+	}
+	text, ok := value.(string)
+	return text, ok
 }
 
 func isReserved(name string) bool {
