@@ -523,6 +523,11 @@ func TestNoAllocationsByRecord(t *testing.T) {
 		config := testConfig()
 		e := newEncoder(config, newNameRules(config))
 		logs := benchLogs(2000, labelsOnRecord)
+		forEach(logs, func(i int, ref recordRef) {
+			ref.record.SetSeverityText("INFO")
+			ref.record.SetSeverityNumber(9)
+			ref.record.SetTraceID([16]byte{1, byte(i)})
+		})
 		run := func() {
 			e.reset(testNow)
 			e.encode(logs, 0, 2000, func(*batch) {})

@@ -2,6 +2,7 @@ package victorialogsexporter
 
 import (
 	"encoding/hex"
+	"iter"
 	"time"
 	"unsafe"
 
@@ -172,6 +173,20 @@ var presenceNames = []struct {
 	{hasDroppedCount, "dropped_attributes_count"},
 }
 
+// fields yields the fields of the data model that are present, with their names, the observed timestamp last.
+func (p presence) fields(observedField string) iter.Seq2[presence, string] {
+	return func(yield func(presence, string) bool) {
+		for i := range presenceNames {
+			if p&presenceNames[i].bit != 0 && !yield(presenceNames[i].bit, presenceNames[i].name) {
+				return
+			}
+		}
+		if p&hasObserved != 0 {
+			yield(hasObserved, observedField)
+		}
+	}
+}
+
 // isModelName reports whether a field of the data model has the name.
 func isModelName(name string) bool {
 	for i := range presenceNames {
@@ -245,20 +260,11 @@ func appendRFC3339(dst []byte, timestamp pcommon.Timestamp) []byte {
 
 // addModel adds the fields that the data model has a place for.
 func (s *fieldSet) addModel(record plog.LogRecord, present presence, observedField string) {
-	for i := range presenceNames {
-		if present&presenceNames[i].bit != 0 {
-			s.addModelField(presenceNames[i].name, record, presenceNames[i].bit)
-		}
+	for which, name := range present.fields(observedField) {
+		start := len(s.arena)
+		s.arena = appendModelText(s.arena, record, which)
+		s.addText(name, s.keep(start))
 	}
-	if present&hasObserved != 0 {
-		s.addModelField(observedField, record, hasObserved)
-	}
-}
-
-func (s *fieldSet) addModelField(name string, record plog.LogRecord, which presence) {
-	start := len(s.arena)
-	s.arena = appendModelText(s.arena, record, which)
-	s.addText(name, s.keep(start))
 }
 
 // addRecord adds the fields of a record in the order of precedence: what the data model has a place for, attributes,

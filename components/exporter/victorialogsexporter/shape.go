@@ -1,6 +1,7 @@
 package victorialogsexporter
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -49,15 +50,12 @@ func (s *shape) refresh() {
 		return
 	}
 	s.run, s.runStale = s.run[:0], false
-	for _, fields := range [...][]shapeField{s.attrs, s.body} {
-		for i := range fields {
-			f := &fields[i]
-			f.runFrom = len(s.run)
-			if f.member != nil && len(f.last) > 0 {
-				s.run = append(s.run, f.lastMember...)
-			}
-			f.runTo = len(s.run)
+	for f := range s.keys {
+		f.runFrom = len(s.run)
+		if f.member != nil && len(f.last) > 0 {
+			s.run = append(s.run, f.lastMember...)
 		}
+		f.runTo = len(s.run)
 	}
 }
 
@@ -203,31 +201,22 @@ func (e *encoder) appendModel(dst []byte, present presence, record plog.LogRecor
 	if present == 0 {
 		return dst
 	}
-	for i := range presenceNames {
-		if present&presenceNames[i].bit != 0 {
-			dst = e.appendModelMember(dst, presenceNames[i].name, presenceNames[i].bit, record)
+	for which, name := range present.fields(e.config.Fields.ObservedTimestamp) {
+		dst = appendString(dst, name)
+		dst = append(dst, ':')
+		switch which {
+		case hasSeverityText:
+			dst = appendString(dst, record.SeverityText())
+		case hasEventName:
+			dst = appendString(dst, record.EventName())
+		default:
+			dst = append(dst, '"')
+			dst = appendModelText(dst, record, which) // digits, hex and RFC 3339 need no escapes
+			dst = append(dst, '"')
 		}
-	}
-	if present&hasObserved != 0 {
-		dst = e.appendModelMember(dst, e.config.Fields.ObservedTimestamp, hasObserved, record)
+		dst = append(dst, ',')
 	}
 	return dst
-}
-
-func (e *encoder) appendModelMember(dst []byte, name string, which presence, record plog.LogRecord) []byte {
-	dst = appendString(dst, name)
-	dst = append(dst, ':')
-	switch which {
-	case hasSeverityText:
-		dst = appendString(dst, record.SeverityText())
-	case hasEventName:
-		dst = appendString(dst, record.EventName())
-	default:
-		dst = append(dst, '"')
-		dst = appendModelText(dst, record, which) // digits, hex and RFC 3339 need no escapes
-		dst = append(dst, '"')
-	}
-	return append(dst, ',')
 }
 
 // appendShapeFields appends the members of the map's values, but for the one at skip. It reports whether the map has
@@ -300,11 +289,9 @@ func (e *encoder) link(s *shape) {
 	s.usable = false
 	s.change()
 	s.tail = s.tail[:0]
-	for _, fields := range [...][]shapeField{s.attrs, s.body} {
-		for i := range fields {
-			fields[i].shadow = -1
-			fields[i].forget()
-		}
+	for f := range s.keys {
+		f.shadow = -1
+		f.forget()
 	}
 	count := fixedFields(e.config) + s.fields
 	for i := range e.base.fields {
@@ -322,12 +309,21 @@ func (e *encoder) link(s *shape) {
 	s.usable = count <= e.config.Limits.MaxFields && e.base.tooDeep == 0
 }
 
-func (s *shape) find(name string) *shapeField {
+// keys yields all keys of the shape, those that become fields and those that do not.
+func (s *shape) keys(yield func(*shapeField) bool) {
 	for _, fields := range [...][]shapeField{s.attrs, s.body} {
 		for i := range fields {
-			if fields[i].member != nil && fields[i].name == name {
-				return &fields[i]
+			if !yield(&fields[i]) {
+				return
 			}
+		}
+	}
+}
+
+func (s *shape) find(name string) *shapeField {
+	for f := range s.keys {
+		if f.member != nil && f.name == name {
+			return f
 		}
 	}
 	return nil
@@ -335,33 +331,25 @@ func (s *shape) find(name string) *shapeField {
 
 // modelHas reports whether a field of the data model, that records of the shape have, has the name.
 func (s *shape) modelHas(name, observedField string) bool {
-	if s.present == 0 {
-		return false
-	}
-	for i := range presenceNames {
-		if s.present&presenceNames[i].bit != 0 && presenceNames[i].name == name {
+	for _, model := range s.present.fields(observedField) {
+		if model == name {
 			return true
 		}
 	}
-	return s.present&hasObserved != 0 && observedField == name
+	return false
 }
 
-// names yields the names of the fields that records of the shape have.
+// names yields the names of the fields that records of the shape have, those of the base last.
 func (e *encoder) names(s *shape) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
-		for i := range presenceNames {
-			if s.present&presenceNames[i].bit != 0 && !yield(presenceNames[i].name) {
+		for _, name := range s.present.fields(e.config.Fields.ObservedTimestamp) {
+			if !yield(name) {
 				return
 			}
 		}
-		if s.present&hasObserved != 0 && !yield(e.config.Fields.ObservedTimestamp) {
-			return
-		}
-		for _, fields := range [...][]shapeField{s.attrs, s.body} {
-			for i := range fields {
-				if fields[i].member != nil && !yield(fields[i].name) {
-					return
-				}
+		for f := range s.keys {
+			if f.member != nil && !yield(f.name) {
+				return
 			}
 		}
 		for i := range e.base.fields {
@@ -396,7 +384,7 @@ func (e *encoder) learn(record plog.LogRecord, present presence, own *fieldSet) 
 	}
 	body := record.Body()
 	s := &shape{present: present, bodyMap: body.Type() == pcommon.ValueTypeMap, message: -1}
-	if !s.bodyMap && !hasText(body) || own.flattened || own.empty > 0 || own.duplicates > 0 || own.tooDeep > 0 {
+	if !s.bodyMap && !hasText(body) || own.flattened || own.empty > 0 || own.duplicates > 0 {
 		return
 	}
 	s.attrs = e.shapeFields(fromRecord, record.Attributes())
@@ -417,16 +405,6 @@ func (e *encoder) learn(record plog.LogRecord, present presence, own *fieldSet) 
 			}
 		}
 		s.body[s.message].member = nil
-	}
-	for i := range own.fields {
-		if len(own.fields[i].name) > e.config.Limits.MaxFieldNameBytes {
-			return
-		}
-		for j := range i {
-			if own.fields[i].name == own.fields[j].name {
-				return
-			}
-		}
 	}
 	for i := range own.fields {
 		if !own.fields[i].isText && !isPlain(own.fields[i].value) {
@@ -459,20 +437,10 @@ func isPlain(value pcommon.Value) bool {
 
 // count returns how many fields a record of the shape has.
 func (s *shape) count() int {
-	n := 0
-	for i := range presenceNames {
-		if s.present&presenceNames[i].bit != 0 {
+	n := bits.OnesCount8(uint8(s.present))
+	for f := range s.keys {
+		if f.member != nil {
 			n++
-		}
-	}
-	if s.present&hasObserved != 0 {
-		n++
-	}
-	for _, fields := range [...][]shapeField{s.attrs, s.body} {
-		for i := range fields {
-			if fields[i].member != nil {
-				n++
-			}
 		}
 	}
 	return n

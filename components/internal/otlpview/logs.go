@@ -3,7 +3,6 @@ package otlpview
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/xpdata"
 	"go.opentelemetry.io/collector/pdata/xpdata/entity"
 )
 
@@ -27,7 +26,7 @@ func UnmarshalLogs(data []byte) (plog.Logs, error) {
 // it, or it has something that pdata cannot be given by its public functions.
 type decoder struct {
 	// attributes are those under construction of a resource, scope or record.
-	attributes xpdata.MapBuilder
+	attributes mapBuilder
 }
 
 func (d *decoder) logs(src []byte, dst plog.ResourceLogsSlice) bool {
@@ -78,7 +77,6 @@ func (d *decoder) resourceLogs(src []byte, dst plog.ResourceLogs) bool {
 }
 
 func (d *decoder) resource(src []byte, dst pcommon.Resource) bool {
-	attributes := 0
 	for len(src) > 0 {
 		tag, number, data, rest, ok := nextField(src)
 		if !ok {
@@ -86,10 +84,7 @@ func (d *decoder) resource(src []byte, dst pcommon.Resource) bool {
 		}
 		switch tag {
 		case tagResourceAttributes:
-			if attributes++; attributes == 1 {
-				d.attributes.EnsureCapacity(countFields(src, tag))
-			}
-			ok = keyValue(data, &d.attributes, 0)
+			ok = d.attributes.add(src, tag, data, 0)
 		case tagResourceDropped:
 			dst.SetDroppedAttributesCount(uint32(number))
 		case tagEntityRefs:
@@ -102,9 +97,7 @@ func (d *decoder) resource(src []byte, dst pcommon.Resource) bool {
 		}
 		src = rest
 	}
-	if attributes > 0 {
-		d.attributes.UnsafeIntoMap(dst.Attributes())
-	}
+	d.attributes.into(dst.Attributes())
 	return true
 }
 
@@ -164,7 +157,6 @@ func (d *decoder) scopeLogs(src []byte, dst plog.ScopeLogs) bool {
 }
 
 func (d *decoder) scope(src []byte, dst pcommon.InstrumentationScope) bool {
-	attributes := 0
 	for len(src) > 0 {
 		tag, number, data, rest, ok := nextField(src)
 		if !ok {
@@ -176,10 +168,7 @@ func (d *decoder) scope(src []byte, dst pcommon.InstrumentationScope) bool {
 		case tagScopeVersion:
 			dst.SetVersion(view(data))
 		case tagScopeAttributes:
-			if attributes++; attributes == 1 {
-				d.attributes.EnsureCapacity(countFields(src, tag))
-			}
-			ok = keyValue(data, &d.attributes, 0)
+			ok = d.attributes.add(src, tag, data, 0)
 		case tagScopeDropped:
 			dst.SetDroppedAttributesCount(uint32(number))
 		default:
@@ -190,14 +179,11 @@ func (d *decoder) scope(src []byte, dst pcommon.InstrumentationScope) bool {
 		}
 		src = rest
 	}
-	if attributes > 0 {
-		d.attributes.UnsafeIntoMap(dst.Attributes())
-	}
+	d.attributes.into(dst.Attributes())
 	return true
 }
 
 func (d *decoder) record(src []byte, dst plog.LogRecord) bool {
-	attributes := 0
 	for len(src) > 0 {
 		tag, number, data, rest, ok := nextField(src)
 		if !ok {
@@ -215,10 +201,7 @@ func (d *decoder) record(src []byte, dst plog.LogRecord) bool {
 		case tagBody:
 			ok = anyValue(data, dst.Body(), 0)
 		case tagRecordAttributes:
-			if attributes++; attributes == 1 {
-				d.attributes.EnsureCapacity(countFields(src, tag))
-			}
-			ok = keyValue(data, &d.attributes, 0)
+			ok = d.attributes.add(src, tag, data, 0)
 		case tagRecordDropped:
 			dst.SetDroppedAttributesCount(uint32(number))
 		case tagFlags:
@@ -243,8 +226,6 @@ func (d *decoder) record(src []byte, dst plog.LogRecord) bool {
 		}
 		src = rest
 	}
-	if attributes > 0 {
-		d.attributes.UnsafeIntoMap(dst.Attributes())
-	}
+	d.attributes.into(dst.Attributes())
 	return true
 }

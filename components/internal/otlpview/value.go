@@ -12,6 +12,29 @@ import (
 // somebody has use for are a few levels deep.
 const maxDepth = 32
 
+// mapBuilder builds one map after the other.
+type mapBuilder struct {
+	xpdata.MapBuilder
+	begun bool
+}
+
+// add appends a KeyValue, the field of the tag that src begins with; those behind it in src are counted once.
+func (b *mapBuilder) add(src []byte, tag uint64, data []byte, depth int) bool {
+	if !b.begun {
+		b.begun = true
+		b.EnsureCapacity(countFields(src, tag))
+	}
+	return keyValue(data, &b.MapBuilder, depth)
+}
+
+// into makes what was added since the map before the content of dst, if anything was.
+func (b *mapBuilder) into(dst pcommon.Map) {
+	if b.begun {
+		b.begun = false
+		b.UnsafeIntoMap(dst)
+	}
+}
+
 // keyValue appends a KeyValue to dst. Its value is decoded last, because the
 // builder needs the key first, and the wire may have them the other way round.
 func keyValue(src []byte, dst *xpdata.MapBuilder, depth int) bool {
@@ -100,8 +123,7 @@ func arrayValue(src []byte, dst pcommon.Slice, depth int) bool {
 }
 
 func keyValueList(src []byte, dst pcommon.Map, depth int) bool {
-	var attributes xpdata.MapBuilder
-	count := 0
+	var values mapBuilder
 	for len(src) > 0 {
 		tag, _, data, rest, ok := nextField(src)
 		if !ok {
@@ -109,10 +131,7 @@ func keyValueList(src []byte, dst pcommon.Map, depth int) bool {
 		}
 		switch tag {
 		case tagListValues:
-			if count++; count == 1 {
-				attributes.EnsureCapacity(countFields(src, tag))
-			}
-			ok = keyValue(data, &attributes, depth)
+			ok = values.add(src, tag, data, depth)
 		default:
 			ok = skips(tag, lastListField)
 		}
@@ -121,8 +140,6 @@ func keyValueList(src []byte, dst pcommon.Map, depth int) bool {
 		}
 		src = rest
 	}
-	if count > 0 {
-		attributes.UnsafeIntoMap(dst)
-	}
+	values.into(dst)
 	return true
 }
