@@ -26,6 +26,16 @@ const (
 	// The producer's own limit (the kafka exporter's producer.max_message_bytes)
 	// must not be larger, or the topic refuses what the producer lets pass.
 	maxMessageBytes = 10 << 20
+	// A dead letter is an original message with the reason beside it.
+	maxDeadLetterBytes = maxMessageBytes + 1<<20
+)
+
+// What Defaults returns, by index.
+const (
+	Logs = iota
+	Metrics
+	FluentBit
+	DeadLetters
 )
 
 // Defaults returns the topics of the contract. getenv, such as os.Getenv, looks
@@ -44,10 +54,12 @@ func Defaults(getenv func(string) string) []Spec {
 			MaxMessageBytes:   maxMessageBytes,
 		}
 	}
+	deadLetters := topic("KAFKA_DLQ_TOPIC", "otel-dlq-v1", 7*24*time.Hour)
+	deadLetters.MaxMessageBytes = maxDeadLetterBytes
 	return []Spec{
-		topic("KAFKA_LOGS_TOPIC", "otel-logs-v1", 72*time.Hour),
-		topic("KAFKA_METRICS_TOPIC", "otel-metrics-v1", 24*time.Hour),
-		topic("KAFKA_FLUENTBIT_TOPIC", "fluent-bit-logs-v1", 72*time.Hour),
-		topic("KAFKA_DLQ_TOPIC", "otel-dlq-v1", 7*24*time.Hour),
+		Logs:        topic("KAFKA_LOGS_TOPIC", "otel-logs-v1", 72*time.Hour),
+		Metrics:     topic("KAFKA_METRICS_TOPIC", "otel-metrics-v1", 24*time.Hour),
+		FluentBit:   topic("KAFKA_FLUENTBIT_TOPIC", "fluent-bit-logs-v1", 72*time.Hour),
+		DeadLetters: deadLetters,
 	}
 }

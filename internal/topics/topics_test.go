@@ -26,12 +26,16 @@ func TestDefaultsAreTheContract(t *testing.T) {
 	}
 	specs := Defaults(none)
 	require.Len(t, specs, len(want))
-	for _, s := range specs {
+	for i, s := range specs {
 		assert.Equal(t, want[s.Name], s.Retention, s.Name)
 		assert.EqualValues(t, 6, s.Partitions)
 		assert.EqualValues(t, 3, s.ReplicationFactor)
 		assert.Equal(t, 2, s.MinISR)
-		assert.Equal(t, 10485760, s.MaxMessageBytes)
+		largest := 10485760
+		if i == DeadLetters {
+			largest = 11534336
+		}
+		assert.Equal(t, largest, s.MaxMessageBytes, s.Name)
 	}
 }
 
