@@ -79,6 +79,17 @@ burst: build ## 200,000 new series in a minute through the shipped profiles on r
 label-table: build ## Write the table of docs/labels.md anew, from a run on real parts
 	cd integration && go test -count=1 -timeout 10m -run TestLabels ./labels -update
 
+# Cases by name or pattern, the seed of the schedules, who is tested, and a time for random faults.
+CASE  ?=
+SEED  ?=
+RIVAL ?=
+SOAK  ?=
+
+.PHONY: crucible
+crucible: build ## Break everything and count each record: CASE=, SEED=, RIVAL=, SOAK=; writes docs/crucible.md
+	cd integration && go run ./cmd/crucible -out ../docs \
+		$(foreach c,$(CASE),-case '$(c)') $(if $(SEED),-seed $(SEED)) $(if $(RIVAL),-rival $(RIVAL)) $(if $(SOAK),-soak $(SOAK))
+
 .PHONY: fuzz
 FUZZTIME ?= 30s
 fuzz: ## Fuzz everything that parses or encodes, FUZZTIME each
@@ -91,11 +102,15 @@ BENCH_E2E   = cd integration && go run ./cmd/bench -runs $(BENCH_RUNS) -write
 .PHONY: bench
 bench: build ## Benchmarks: components, encoder, end to end; writes docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem -count $(BENCH_RUNS) ./components/...
-	$(BENCH_E2E) -suites encoder,compare,memory
+	$(BENCH_E2E) -suites encoder,compare,fluentbit,memory
 
 .PHONY: bench-e2e
 bench-e2e: build ## Benchmarks end to end: CPU, memory and drain of the consumer beside upstream's
-	$(BENCH_E2E) -suites compare,memory
+	$(BENCH_E2E) -suites compare,fluentbit,memory
+
+.PHONY: bench-outage
+bench-outage: build ## VictoriaLogs away for 10 minutes with 2 GB queued: memory of the consumer, and how fast it catches up
+	$(BENCH_E2E) -suites outage -queued 2
 
 .PHONY: bench-tune
 bench-tune: build ## What the fetch sizes and the GC settings were chosen from

@@ -3,9 +3,15 @@
 package main
 
 import (
+	deadletterconnector "github.com/breakwater-otel/breakwater/components/connector/deadletterconnector"
+	deadletterexporter "github.com/breakwater-otel/breakwater/components/exporter/deadletterexporter"
+	remotewriteexporter "github.com/breakwater-otel/breakwater/components/exporter/remotewriteexporter"
 	victorialogsexporter "github.com/breakwater-otel/breakwater/components/exporter/victorialogsexporter"
+	durabilityextension "github.com/breakwater-otel/breakwater/components/extension/durabilityextension"
+	fluentbitencodingextension "github.com/breakwater-otel/breakwater/components/extension/fluentbitencodingextension"
 	otlpzerocopyencodingextension "github.com/breakwater-otel/breakwater/components/extension/otlpzerocopyencodingextension"
 	labelpreserveprocessor "github.com/breakwater-otel/breakwater/components/processor/labelpreserveprocessor"
+	durablekafkareceiver "github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver"
 	failoverconnector "github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector"
 	fileexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
 	kafkaexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
@@ -69,6 +75,8 @@ func components() (otelcol.Factories, error) {
 	}
 
 	factories.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
+		durabilityextension.NewFactory(),
+		fluentbitencodingextension.NewFactory(),
 		otlpzerocopyencodingextension.NewFactory(),
 		zpagesextension.NewFactory(),
 		basicauthextension.NewFactory(),
@@ -82,6 +90,8 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ExtensionModules = makeModulesMap(factories.Extensions, map[component.Type]string{
+		durabilityextension.NewFactory().Type():           "github.com/breakwater-otel/breakwater v0.0.0",
+		fluentbitencodingextension.NewFactory().Type():    "github.com/breakwater-otel/breakwater v0.0.0",
 		otlpzerocopyencodingextension.NewFactory().Type(): "github.com/breakwater-otel/breakwater v0.0.0",
 		zpagesextension.NewFactory().Type():               "go.opentelemetry.io/collector/extension/zpagesextension v0.152.0",
 		basicauthextension.NewFactory().Type():            "github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension v0.152.0",
@@ -93,6 +103,7 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
+		durablekafkareceiver.NewFactory(),
 		otlpreceiver.NewFactory(),
 		dockerstatsreceiver.NewFactory(),
 		filelogreceiver.NewFactory(),
@@ -109,6 +120,7 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ReceiverModules = makeModulesMap(factories.Receivers, map[component.Type]string{
+		durablekafkareceiver.NewFactory().Type():  "github.com/breakwater-otel/breakwater v0.0.0",
 		otlpreceiver.NewFactory().Type():          "go.opentelemetry.io/collector/receiver/otlpreceiver v0.152.0",
 		dockerstatsreceiver.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/dockerstatsreceiver v0.152.0",
 		filelogreceiver.NewFactory().Type():       "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver v0.152.0",
@@ -123,6 +135,8 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
+		deadletterexporter.NewFactory(),
+		remotewriteexporter.NewFactory(),
 		victorialogsexporter.NewFactory(),
 		debugexporter.NewFactory(),
 		otlpexporter.NewFactory(),
@@ -135,6 +149,8 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ExporterModules = makeModulesMap(factories.Exporters, map[component.Type]string{
+		deadletterexporter.NewFactory().Type():            "github.com/breakwater-otel/breakwater v0.0.0",
+		remotewriteexporter.NewFactory().Type():           "github.com/breakwater-otel/breakwater v0.0.0",
 		victorialogsexporter.NewFactory().Type():          "github.com/breakwater-otel/breakwater v0.0.0",
 		debugexporter.NewFactory().Type():                 "go.opentelemetry.io/collector/exporter/debugexporter v0.152.0",
 		otlpexporter.NewFactory().Type():                  "go.opentelemetry.io/collector/exporter/otlpexporter v0.152.0",
@@ -169,13 +185,15 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
+		deadletterconnector.NewFactory(),
 		failoverconnector.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
 	factories.ConnectorModules = makeModulesMap(factories.Connectors, map[component.Type]string{
-		failoverconnector.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector v0.152.0",
+		deadletterconnector.NewFactory().Type(): "github.com/breakwater-otel/breakwater v0.0.0",
+		failoverconnector.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector v0.152.0",
 	})
 
 	return factories, nil

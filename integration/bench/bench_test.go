@@ -79,15 +79,59 @@ func TestTargets(t *testing.T) {
 		return Result{Variant: variant, Records: 1000, ConsumerCPU: cpu, BackendCPU: backendCPU, Drain: drain, PeakRSS: rss}
 	}
 	results := Results{
-		run(Ours, 80, 300, 11, 100), run(Rival, 100, 290, 12, 200), run(Generator, 0, 200, 10, 0),
-		run(Ours, 90, 100, 10, 101), run(Rival, 100, 290, 12, 200), run(Generator, 0, 200, 10, 0),
-		run(Ours, 99, 280, 30, 102), run(Rival, 100, 290, 12, 200), run(Generator, 0, 200, 10, 0),
+		run(Ours, 80, 300, 11, 100), run(Rival, 100, 290, 12, 200), run(Upstream, 80, 280, 11, 100), run(Generator, 0, 200, 10, 0),
+		run(Ours, 90, 100, 10, 101), run(Rival, 100, 290, 12, 200), run(Upstream, 85, 280, 10, 100), run(Generator, 0, 200, 10, 0),
+		run(Ours, 99, 280, 30, 102), run(Rival, 100, 290, 12, 200), run(Upstream, 90, 280, 10, 100), run(Generator, 0, 200, 10, 0),
 	}
 	var passed []bool
 	for _, target := range results.Targets() {
 		passed = append(passed, target.Passed())
 	}
-	assert.Equal(t, []bool{true, false, true, true}, passed)
+	assert.Equal(t, []bool{true, false, true, false, false, true}, passed)
+}
+
+func TestFluentBitTargets(t *testing.T) {
+	run := func(variant string, cpu time.Duration) Result {
+		return Result{Variant: variant, Records: 1000, ConsumerCPU: cpu}
+	}
+	results := Results{run(Ours, 4*time.Millisecond), run(Rival, 13*time.Millisecond)}
+	targets := results.FluentBitTargets()
+	assert.InDelta(t, 3.25, targets[0].Ratio, 1e-9)
+	assert.InDelta(t, 250_000.0/75_000, targets[1].Ratio, 1e-9)
+	assert.True(t, targets[0].Passed())
+	assert.True(t, targets[1].Passed())
+}
+
+func TestOutageTargets(t *testing.T) {
+	undisturbed := Result{Records: 1000, Drain: time.Second}
+	var passed []bool
+	for _, target := range OutageTargets(OutageResult{Records: 1000, Drain: 1200 * time.Millisecond, PeakRSS: 290e6, Late: 11 * time.Second}, undisturbed) {
+		passed = append(passed, target.Passed())
+	}
+	assert.Equal(t, []bool{true, false, false}, passed)
+}
+
+// TestMessagesOfFluentBitHaveTheSameFields holds that the messages of one record are those of the rows, too.
+func TestMessagesOfFluentBitHaveTheSameFields(t *testing.T) {
+	w := Workload{Messages: 3, RecordsPerMessage: 1, Start: time.Unix(1_700_000_000, 5), FluentBit: true}
+	message, err := w.Message(2)
+	require.NoError(t, err)
+	rows, err := w.Rows(2)
+	require.NoError(t, err)
+	var got, row map[string]string
+	require.NoError(t, json.Unmarshal(message, &got))
+	require.NoError(t, json.Unmarshal(rows, &row))
+	at, err := time.Parse(time.RFC3339Nano, got["@timestamp"])
+	require.NoError(t, err)
+	assert.Equal(t, row["_time"], strconv.FormatInt(at.UnixNano(), 10))
+	assert.Equal(t, row["_msg"], got["log"])
+	for _, name := range fields {
+		assert.Equal(t, row[name], got[name])
+	}
+	assert.Len(t, got, len(row))
+
+	_, err = Workload{Messages: 1, RecordsPerMessage: 2, FluentBit: true}.Message(0)
+	require.Error(t, err)
 }
 
 func TestReplaceSection(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 type Result struct {
 	Variant     string
 	Records     int
-	Drain       time.Duration // from the first fetch answered to the last offset committed
+	Drain       time.Duration // from the first fetch answered to the last record taken by VictoriaLogs
 	ConsumerCPU time.Duration // of the drain, without the start of the process
 	PeakRSS     int64         // of the consumer, from its start
 	BackendCPU  time.Duration // of VictoriaLogs, until all rows can be queried
@@ -98,16 +98,18 @@ func (b *Backlog) measure(ctx context.Context, v Variant, logs *harness.Victoria
 	return r, err
 }
 
+// env is the environment of a consumer: that of the variant wins.
+func (b *Backlog) env(v Variant, group string, env map[string]string) map[string]string {
+	env["KAFKA_BROKERS"] = b.kafka.BootstrapServers()
+	env["KAFKA_GROUP_ID"] = group
+	maps.Copy(env, v.Env)
+	return env
+}
+
 // consume runs a consumer process.
 func (b *Backlog) consume(ctx context.Context, dir string, v Variant, logs *harness.VictoriaLogs) (r Result, err error) {
 	group := filepath.Base(dir)
-	env := map[string]string{
-		"KAFKA_BROKERS":         b.kafka.BootstrapServers(),
-		"KAFKA_LOGS_TOPIC":      logsTopic(),
-		"KAFKA_GROUP_ID":        group,
-		"VICTORIALOGS_ENDPOINT": logs.URL(),
-	}
-	maps.Copy(env, v.Env)
+	env := b.env(v, group, map[string]string{"VICTORIALOGS_ENDPOINT": logs.URL()})
 	consumer, err := harness.NewBreakwater(harness.BreakwaterOptions{
 		Name: "consumer", Dir: filepath.Join(dir, "consumer"), Configs: v.Configs, Args: v.Args, Env: env,
 	})
@@ -136,7 +138,7 @@ func (b *Backlog) consume(ctx context.Context, dir string, v Variant, logs *harn
 			go func() { profiled <- saveProfile(ctx, consumer.Env("PPROF_ENDPOINT"), v.Profile) }()
 			defer func() { err = errors.Join(err, <-profiled) }()
 		}
-		if err := b.waitDrained(ctx, group+"-logs"); err != nil {
+		if err := b.waitStored(ctx, logs); err != nil {
 			return fmt.Errorf("%w\n%s", err, consumer.LogTail(20))
 		}
 		after, err = consumer.Usage()
@@ -192,7 +194,7 @@ func (b *Backlog) generate(ctx context.Context, _ string, v Variant, logs *harne
 			})
 		}
 		posts.Wait()
-		return errors.Join(errs...)
+		return errors.Join(append(errs, b.waitStored(ctx, logs))...)
 	})
 }
 

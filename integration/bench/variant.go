@@ -21,10 +21,11 @@ const consumerConfig = "configs/consumer.yaml"
 const (
 	Ours      = "ours"
 	Rival     = "rival"
+	Upstream  = "kafka"
 	Generator = "generator"
 )
 
-// ours is the shipped profile with further settings on top, such as `yaml:receivers::kafka/logs::max_fetch_size: 1048576`.
+// ours is the shipped profile with further settings on top, such as `yaml:receivers::durable_kafka/logs::max_fetch_size: 1048576`.
 func ours(name, what string, settings ...string) Variant {
 	v := Variant{Name: name, What: what, Configs: []string{consumerConfig}}
 	for _, setting := range settings {
@@ -39,7 +40,7 @@ receivers:
   kafka:
     brokers: ${env:KAFKA_BROKERS}
     group_id: ${env:KAFKA_GROUP_ID}-logs
-    logs: {topics: ["${env:KAFKA_LOGS_TOPIC}"], encoding: otlp_proto}
+    logs: {topics: ["${env:KAFKA_LOGS_TOPIC:-otel-logs-v1}"], encoding: otlp_proto}
     initial_offset: earliest
     session_timeout: 30s
     autocommit: {enable: false}
@@ -66,6 +67,55 @@ service:
       readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: "${env:METRICS_PORT}"}}}}]
 `
 
+// upstreamReceiver is the shipped profile with the upstream Kafka receiver in place of ours: what the receiver costs.
+const upstreamReceiver = `
+receivers:
+  kafka:
+    brokers: ${env:KAFKA_BROKERS}
+    group_id: ${env:KAFKA_GROUP_ID}-logs
+    logs: {topics: ["${env:KAFKA_LOGS_TOPIC:-otel-logs-v1}"], encoding: otlp_zero_copy_encoding}
+    initial_offset: earliest
+    session_timeout: 30s
+    autocommit: {enable: false}
+    message_marking: {after: true, on_error: false, on_permanent_error: false}
+    error_backoff: {enabled: true, initial_interval: 1s, max_interval: 30s, multiplier: 1.5, randomization_factor: 0.5, max_elapsed_time: 0s}
+    max_fetch_size: 1048576
+    max_partition_fetch_size: 524288
+service:
+  pipelines:
+    logs/otlp: {receivers: [kafka]}
+`
+
+// fluentBitRival reads Fluent Bit's messages with upstream components. They can only be fast by acknowledging at once
+// what the batch processor then holds in memory.
+const fluentBitRival = `yaml:
+receivers:
+  kafka:
+    brokers: ${env:KAFKA_BROKERS}
+    group_id: ${env:KAFKA_GROUP_ID}-fluent-bit
+    logs: {topics: ["${env:KAFKA_FLUENTBIT_TOPIC:-fluent-bit-logs-v1}"], encoding: json}
+    initial_offset: earliest
+processors:
+  batch: {send_batch_size: 8192, timeout: 200ms}
+exporters:
+  otlp_http:
+    logs_endpoint: ${env:VICTORIALOGS_ENDPOINT}/insert/opentelemetry/v1/logs
+    compression: none
+    headers: {VL-Stream-Fields: "` + streamFields + `"}
+    sending_queue: {enabled: false}
+extensions:
+  health_check: {endpoint: "${env:HEALTH_ENDPOINT}"}
+  pprof: {endpoint: "${env:PPROF_ENDPOINT}"}
+service:
+  extensions: [health_check, pprof]
+  pipelines:
+    logs: {receivers: [kafka], processors: [batch], exporters: [otlp_http]}
+  telemetry:
+    metrics:
+      level: normal
+      readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: "${env:METRICS_PORT}"}}}}]
+`
+
 // streamFields are those of configs/consumer.yaml.
 const streamFields = "stream,service_name,service_namespace,host_name,env,site_name"
 
@@ -78,9 +128,18 @@ func CompareVariants() []Variant {
 			Name: "rival-gogc100", What: "the same with the Go runtime's own GC settings",
 			Configs: []string{rivalConfig}, Env: map[string]string{"GOGC": "100"},
 		},
+		ours(Upstream, "ours with upstream's `kafka` receiver, safe settings, the same fetches", upstreamReceiver),
 		{Name: Generator, What: "load generator, rows encoded beforehand"},
 		ours("zstd", "ours with `compression: zstd`", "exporters::victorialogs::compression: zstd"),
 		ours("gzip", "ours with `compression: gzip`", "exporters::victorialogs::compression: gzip"),
+	}
+}
+
+// FluentBitVariants read messages of one record of JSON.
+func FluentBitVariants() []Variant {
+	return []Variant{
+		ours(Ours, "`configs/consumer.yaml` as shipped"),
+		{Name: Rival, What: "upstream `kafka` (json) + `batch` + `otlp_http`, which acknowledges before it delivers", Configs: []string{fluentBitRival}},
 	}
 }
 
@@ -94,8 +153,8 @@ func TuneVariants() []Variant {
 	} {
 		v := ours(fmt.Sprintf("fetch%dk", size.fetch/kib),
 			fmt.Sprintf("`max_fetch_size` %d KiB, `max_partition_fetch_size` %d KiB", size.fetch/kib, size.partition/kib),
-			fmt.Sprintf("receivers::kafka/logs::max_fetch_size: %d", size.fetch),
-			fmt.Sprintf("receivers::kafka/logs::max_partition_fetch_size: %d", size.partition))
+			fmt.Sprintf("receivers::durable_kafka/logs::max_fetch_size: %d", size.fetch),
+			fmt.Sprintf("receivers::durable_kafka/logs::max_partition_fetch_size: %d", size.partition))
 		if size.partition < size.fetch {
 			v.Name += fmt.Sprintf("-%dk", size.partition/kib)
 		}

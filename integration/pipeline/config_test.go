@@ -58,9 +58,12 @@ func TestContractDefaults(t *testing.T) {
 			"${env:KAFKA_BROKERS:-127.0.0.1:9092}",
 			"${env:KAFKA_LOGS_TOPIC:-otel-logs-v1}",
 			"${env:KAFKA_METRICS_TOPIC:-otel-metrics-v1}",
+			"${env:KAFKA_FLUENTBIT_TOPIC:-fluent-bit-logs-v1}",
+			"${env:KAFKA_DLQ_TOPIC:-otel-dlq-v1}",
 			"${env:KAFKA_GROUP_ID:-breakwater-consumer}",
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
 			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
 			"${env:METRICS_PORT:-8889}",
 		},
@@ -125,7 +128,15 @@ func TestWrongConfiguration(t *testing.T) {
 		},
 		"empty metrics endpoint": {
 			config: "consumer.yaml", env: map[string]string{"VICTORIAMETRICS_ENDPOINT": ""},
-			want: []string{"`exporters::prometheusremotewrite::endpoint` (VICTORIAMETRICS_ENDPOINT"},
+			want: []string{"exporters::remote_write: `endpoint`", "extensions::durability: `backends::victoriametrics`: `endpoint`"},
+		},
+		"dead letter topic is read": {
+			config: "consumer.yaml", env: map[string]string{"KAFKA_DLQ_TOPIC": "otel-logs-v1"},
+			want: []string{"dead_letter", "topic", "otel-logs-v1"},
+		},
+		"unknown backend": {
+			config: "consumer.yaml", old: "backends: [victorialogs]", new: "backends: [victorialog]",
+			want: []string{"durability", "victorialog"},
 		},
 		"no stream fields": {
 			config: "consumer.yaml",

@@ -37,6 +37,8 @@ const (
 	suiteCompare = "compare"
 	suiteTune    = "tune"
 	suiteMemory  = "memory"
+	suiteFluent  = "fluentbit"
+	suiteOutage  = "outage"
 )
 
 // settings of the command, from its flags.
@@ -46,6 +48,7 @@ type settings struct {
 	messages int
 	records  int
 	gigabyte float64
+	outage   time.Duration
 	variants []string
 	write    bool
 	check    bool
@@ -55,11 +58,12 @@ type settings struct {
 func readSettings(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	suites := flags.String("suites", suiteCompare+","+suiteMemory, "what to run: "+strings.Join([]string{suiteEncoder, suiteCompare, suiteTune, suiteMemory}, ", "))
+	suites := flags.String("suites", suiteCompare+","+suiteFluent+","+suiteMemory, "what to run: "+strings.Join([]string{suiteEncoder, suiteCompare, suiteFluent, suiteTune, suiteMemory, suiteOutage}, ", "))
 	flags.IntVar(&s.runs, "runs", 6, "how often each variant is run, in turn with the others")
 	flags.IntVar(&s.messages, "messages", 300, "messages in Kafka; "+suiteMemory+" takes as many as make -queued")
 	flags.IntVar(&s.records, "records", 2000, "records in a message")
-	flags.Float64Var(&s.gigabyte, "queued", 1, "GB of messages in Kafka, uncompressed, for "+suiteMemory)
+	flags.Float64Var(&s.gigabyte, "queued", 1, "GB of messages in Kafka, uncompressed, for "+suiteMemory+" and "+suiteOutage)
+	flags.DurationVar(&s.outage, "outage", 10*time.Minute, "how long VictoriaLogs is away in "+suiteOutage)
 	variants := flags.String("variants", "", "only these of the suite, separated by commas")
 	flags.BoolVar(&s.write, "write", false, "write the tables to docs/benchmarks.md")
 	flags.BoolVar(&s.check, "check", false, "fail when a target is missed")
@@ -71,8 +75,8 @@ func readSettings(args []string) (settings, error) {
 	if *variants != "" {
 		s.variants = strings.Split(*variants, ",")
 	}
-	if s.runs < 1 || s.messages < 1 || s.records < 1 || s.gigabyte <= 0 {
-		return s, errors.New("-runs, -messages, -records and -queued must be over 0")
+	if s.runs < 1 || s.messages < 1 || s.records < 1 || s.gigabyte <= 0 || s.outage <= 0 {
+		return s, errors.New("-runs, -messages, -records, -queued and -outage must be over 0")
 	}
 	return s, nil
 }
@@ -112,6 +116,10 @@ func run(ctx context.Context, args []string) error {
 			text, targets, err = s.compare(ctx, dir)
 		case suiteTune:
 			text, err = s.drain(ctx, dir, bench.TuneVariants())
+		case suiteFluent:
+			text, targets, err = s.fluentBit(ctx, dir)
+		case suiteOutage:
+			text, targets, err = s.awayFor(ctx, dir)
 		case suiteMemory:
 			text, targets, err = s.memory(ctx, dir)
 		default:
@@ -165,13 +173,61 @@ func (s settings) drain(ctx context.Context, dir string, variants []bench.Varian
 	return results.about + results.Table(variants), err
 }
 
-// memory drains the queue once, with the shipped profile.
-func (s settings) memory(ctx context.Context, dir string) (string, []bench.Target, error) {
-	message, err := bench.Workload{Messages: 1, RecordsPerMessage: s.records, Start: time.Now()}.Message(0)
+// fluentBit has as many records as the other suites, each in a message of its own.
+func (s settings) fluentBit(ctx context.Context, dir string) (string, []bench.Target, error) {
+	s.messages, s.records = s.messages*s.records, 1
+	results, variants, err := s.measure(ctx, dir, bench.FluentBitVariants())
 	if err != nil {
 		return "", nil, err
 	}
-	s.messages = int(s.gigabyte*1e9)/len(message) + 1
+	text := results.about + results.Table(variants)
+	if s.variants != nil {
+		return text, nil, nil
+	}
+	targets := results.FluentBitTargets()
+	return text + "\n" + bench.TargetTable(targets), targets, nil
+}
+
+// awayFor drains the queue without an outage, and then with one.
+func (s settings) awayFor(ctx context.Context, dir string) (_ string, _ []bench.Target, err error) {
+	if s.messages, err = s.queuedMessages(); err != nil {
+		return "", nil, err
+	}
+	s.runs = 1
+	backlog, about, err := s.backlog(ctx, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() { err = errors.Join(err, backlog.Close(), os.RemoveAll(dir+"/kafka")) }()
+	variant := bench.CompareVariants()[0]
+	undisturbed, err := backlog.Run(ctx, dir, variant)
+	if err != nil {
+		return "", nil, err
+	}
+	say("without an outage: %s", undisturbed)
+	result, err := backlog.Outage(ctx, dir, variant, s.outage)
+	if err != nil {
+		return "", nil, err
+	}
+	targets := bench.OutageTargets(result, undisturbed)
+	return about + result.String() + ".\n\n" + bench.TargetTable(targets), targets, nil
+}
+
+// queuedMessages is how many messages make -queued.
+func (s settings) queuedMessages() (int, error) {
+	message, err := bench.Workload{Messages: 1, RecordsPerMessage: s.records, Start: time.Now()}.Message(0)
+	if err != nil {
+		return 0, err
+	}
+	return int(s.gigabyte*1e9)/len(message) + 1, nil
+}
+
+// memory drains the queue once, with the shipped profile.
+func (s settings) memory(ctx context.Context, dir string) (string, []bench.Target, error) {
+	var err error
+	if s.messages, err = s.queuedMessages(); err != nil {
+		return "", nil, err
+	}
 	s.runs = 1
 	results, variants, err := s.measure(ctx, dir, bench.CompareVariants()[:1])
 	if err != nil {
@@ -192,21 +248,12 @@ func (s settings) measure(ctx context.Context, dir string, variants []bench.Vari
 	if s.variants != nil {
 		variants = slices.DeleteFunc(variants, func(v bench.Variant) bool { return !slices.Contains(s.variants, v.Name) })
 	}
-	backlog, err := bench.NewBacklog(ctx, dir+"/kafka", bench.Workload{Messages: s.messages, RecordsPerMessage: s.records, Start: time.Now()})
+	backlog, about, err := s.backlog(ctx, dir)
 	if err != nil {
 		return m, nil, err
 	}
 	defer func() { err = errors.Join(err, backlog.Close(), os.RemoveAll(dir+"/kafka")) }()
-	if backlog.BackendCores, err = bench.SplitCores(); err != nil {
-		return m, nil, err
-	}
-	rows, err := backlog.Workload.Rows(0)
-	if err != nil {
-		return m, nil, err
-	}
-	m.about = s.about() + fmt.Sprintf("%d messages of %d records in %d partitions on %d brokers, %.0f MB of OTLP before compression, %d bytes a row as JSON.\n\n",
-		s.messages, s.records, backlog.Partitions(), bench.Brokers, float64(backlog.Bytes)/1e6, len(rows)/s.records)
-	say("\n%s", strings.TrimSpace(m.about))
+	m.about = about
 	for round := range s.runs {
 		for _, variant := range variants {
 			if s.profiles != "" {
@@ -221,6 +268,35 @@ func (s settings) measure(ctx context.Context, dir string, variants []bench.Vari
 		}
 	}
 	return m, variants, nil
+}
+
+// backlog fills a Kafka and says with what.
+func (s settings) backlog(ctx context.Context, dir string) (_ *bench.Backlog, about string, err error) {
+	workload := bench.Workload{Messages: s.messages, RecordsPerMessage: s.records, FluentBit: s.records == 1, Start: time.Now()}
+	backlog, err := bench.NewBacklog(ctx, dir+"/kafka", workload)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, backlog.Close())
+		}
+	}()
+	if backlog.BackendCores, err = bench.SplitCores(); err != nil {
+		return nil, "", err
+	}
+	rows, err := workload.Rows(0)
+	if err != nil {
+		return nil, "", err
+	}
+	format := "OTLP"
+	if workload.FluentBit {
+		format = "Fluent Bit's JSON"
+	}
+	about = s.about() + fmt.Sprintf("%d messages of %d records in %d partitions on %d brokers, %.0f MB of %s before compression, %d bytes a row as JSON.\n\n",
+		s.messages, s.records, backlog.Partitions(), bench.Brokers, float64(backlog.Bytes)/1e6, format, len(rows)/s.records)
+	say("\n%s", strings.TrimSpace(about))
+	return backlog, about, nil
 }
 
 // about says when, where and how often.

@@ -1,0 +1,294 @@
+package durablekafkareceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.uber.org/zap"
+
+	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
+	"github.com/breakwater-otel/breakwater/components/internal/durability"
+	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
+)
+
+// Keys of the client metadata of a delivery.
+const (
+	// redeliveredKey is there when the messages may have been delivered before. The value
+	// is the time, Unix milliseconds, of the last possible earlier delivery.
+	redeliveredKey = "breakwater.redelivered"
+	topicKey       = "breakwater.kafka.topic"
+	partitionKey   = "breakwater.kafka.partition"
+	offsetKey      = "breakwater.kafka.offset"
+	lastOffsetKey  = "breakwater.kafka.last_offset"
+	// Those of upstream's receiver.
+	upstreamTopicKey     = "kafka.topic"
+	upstreamPartitionKey = "kafka.partition"
+	upstreamOffsetKey    = "kafka.offset"
+)
+
+// delivery is the records of the offsets [from, to) on their way, as one request.
+type delivery struct {
+	records  []*kgo.Record
+	from, to int64
+	bytes    int64
+	entry    *ledger.Entry
+	// merged says that the range has to be known before it is sent, and want from which
+	// commit on it is; again that it is the range of an earlier assignment or session.
+	merged, again bool
+	want          int
+	// redelivered is the value of redeliveredKey, or 0.
+	redelivered int64
+	// marked says that it was set from the beginning.
+	marked     bool
+	generation int
+	// retry ends when the delivery is not to be tried again.
+	retry context.Context
+	// undecodable are the messages, by their place in records, that cannot be decoded,
+	// buried those of them that are dead letters already.
+	undecodable map[int]error
+	buried      map[int]bool
+}
+
+// result is the end of a delivery.
+type result struct {
+	delivered bool
+	// resolved says that it is settled with that, by what it is.
+	resolved bool
+	stamp    durability.Stamp
+	at       time.Time
+}
+
+// Kinds of errors; the values are those of the attribute `kind` in metadata.yaml.
+const (
+	kindTransient   = "transient"
+	kindPermanent   = "permanent"
+	kindUndecodable = "undecodable"
+	kindDeadLetter  = "dead_letter"
+)
+
+const reasonUndecodable = "undecodable"
+
+// deliveryError is an error of the receiver's own doing.
+type deliveryError struct {
+	kind string
+	err  error
+}
+
+func (e *deliveryError) Error() string { return e.err.Error() }
+func (e *deliveryError) Unwrap() error { return e.err }
+
+func kindOf(err error) string {
+	var own *deliveryError
+	switch {
+	case errors.As(err, &own):
+		return own.kind
+	case consumererror.IsPermanent(err):
+		return kindPermanent
+	default:
+		return kindTransient
+	}
+}
+
+// deliver tries without end, until the session or its generation ends.
+func (s *session) deliver(d *delivery) result {
+	config := &s.r.config.ErrorBackOff
+	interval := config.InitialInterval
+	for {
+		if !s.r.member(d.retry) {
+			return result{}
+		}
+		stamp := s.r.stamp()
+		handedOn, err := s.attempt(d)
+		now := time.Now()
+		if s.ctx.Err() != nil {
+			// Exporters answer nil, too, when their context has ended.
+			return result{}
+		}
+		if err == nil {
+			s.delivered(d, handedOn)
+			return result{delivered: true, resolved: !handedOn || s.r.watch == nil, stamp: stamp, at: now}
+		}
+		kind := kindOf(err)
+		s.failed(d, kind, err, now)
+		wait := interval
+		if kind != kindTransient {
+			// It will not succeed before somebody has changed something.
+			wait = config.MaxInterval
+		}
+		if !sleep(d.retry, jitter(wait, config.RandomizationFactor)) {
+			return result{}
+		}
+		interval = min(time.Duration(float64(interval)*config.Multiplier), config.MaxInterval)
+		// The failed attempt may have arrived all the same.
+		d.redelivered = now.UnixMilli()
+	}
+}
+
+// member waits until the group has lately heard of this member, and reports whether
+// that was before the context ended. One that the group cannot hear may have lost its
+// partitions without knowing, and would store beside their new owner what that one has
+// just found to be missing.
+func (r *kafkaReceiver) member(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		heard := r.heardAt.Load()
+		if heard == 0 || time.Since(time.Unix(0, heard)) < r.config.SessionTimeout*2/3 {
+			return true
+		}
+		sleep(ctx, memberPause)
+	}
+	return false
+}
+
+// memberPause is how often a member that the group does not hear looks again.
+const memberPause = 100 * time.Millisecond
+
+func jitter(interval time.Duration, factor float64) time.Duration {
+	return time.Duration(float64(interval) * (1 + factor*(2*rand.Float64()-1)))
+}
+
+// sleep waits, and reports whether it was not ended.
+func sleep(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// attempt decodes the messages anew, because a pipeline may have changed what it was
+// given, and hands them on, if there are any. What cannot be decoded is kept as dead
+// letters first.
+func (s *session) attempt(d *delivery) (handedOn bool, err error) {
+	if d.undecodable == nil {
+		d.undecodable = make(map[int]error)
+	}
+	request := s.r.signal.decode(d.records, d.undecodable)
+	if len(d.undecodable) > 0 {
+		if err := s.bury(d); err != nil {
+			return false, err
+		}
+		if len(d.undecodable) == len(d.records) {
+			return false, nil
+		}
+	}
+	return true, request.consume(s.context(d))
+}
+
+// bury has undecodable messages kept as dead letters. They are not decoded again then:
+// they are to be delivered or kept, not both.
+func (s *session) bury(d *delivery) error {
+	places := slices.Sorted(maps.Keys(d.undecodable))
+	if s.r.deadLetters == nil {
+		err := &deliveryError{kindUndecodable, fmt.Errorf("the message at offset %d cannot be decoded, and no `dead_letter` is set: %w",
+			d.records[places[0]].Offset, d.undecodable[places[0]])}
+		clear(d.undecodable) // an extension may know better the next time
+		return err
+	}
+	places = slices.DeleteFunc(places, func(i int) bool { return d.buried[i] })
+	letters := make([]deadletter.Letter, 0, len(places))
+	for _, i := range places {
+		letters = append(letters, s.letter(d.records[i], d.undecodable[i]))
+	}
+	if len(letters) == 0 {
+		return nil
+	}
+	if err := s.r.deadLetters.Put(s.ctx, letters...); err != nil {
+		return &deliveryError{kindDeadLetter, fmt.Errorf("dead letter of an undecodable message: %w", err)}
+	}
+	if d.buried == nil {
+		d.buried = make(map[int]bool, len(places))
+	}
+	for _, i := range places {
+		d.buried[i] = true
+	}
+	s.r.telemetry.ReceiverDurableKafkaDeadLetters.Add(s.ctx, int64(len(letters)), s.attributes.undecodable)
+	s.logger.Warn("Undecodable messages are kept as dead letters",
+		zap.Int("messages", len(letters)), zap.Int64("offset", letters[0].Offset), zap.String("error", letters[0].Error))
+	return nil
+}
+
+func (s *session) letter(record *kgo.Record, err error) deadletter.Letter {
+	letter := deadletter.Letter{
+		Reason:    reasonUndecodable,
+		Error:     err.Error(),
+		Signal:    s.r.signal.name(),
+		Encoding:  s.r.topics.Encoding,
+		Topic:     record.Topic,
+		Partition: record.Partition,
+		Offset:    record.Offset,
+		Last:      record.Offset,
+		Timestamp: record.Timestamp,
+		Key:       record.Key,
+		Value:     record.Value,
+	}
+	for _, h := range record.Headers {
+		letter.Headers = append(letter.Headers, deadletter.Header{Key: h.Key, Value: h.Value})
+	}
+	return letter
+}
+
+// context has the origin of the messages, and their headers, which are the same for
+// all of them.
+func (s *session) context(d *delivery) context.Context {
+	first, last := d.records[0], d.records[len(d.records)-1]
+	offset := []string{strconv.FormatInt(first.Offset, 10)}
+	metadata := make(map[string][]string, 8+len(first.Headers))
+	for i := range first.Headers {
+		h := &first.Headers[i]
+		metadata[h.Key] = append(metadata[h.Key], string(h.Value))
+	}
+	// Nobody but the receiver says where a message is from.
+	metadata[upstreamTopicKey], metadata[topicKey] = s.attributes.topic, s.attributes.topic
+	metadata[upstreamPartitionKey], metadata[partitionKey] = s.attributes.partition, s.attributes.partition
+	metadata[upstreamOffsetKey], metadata[offsetKey] = offset, offset
+	metadata[lastOffsetKey] = []string{strconv.FormatInt(last.Offset, 10)}
+	delete(metadata, redeliveredKey)
+	if d.redelivered != 0 {
+		metadata[redeliveredKey] = []string{strconv.FormatInt(d.redelivered, 10)}
+	}
+	return client.NewContext(s.ctx, client.Info{Metadata: client.NewMetadata(metadata)})
+}
+
+func (s *session) delivered(d *delivery, handedOn bool) {
+	if !handedOn {
+		return
+	}
+	n := int64(len(d.records) - len(d.buried))
+	s.r.telemetry.ReceiverDurableKafkaDeliveredMessages.Add(s.ctx, n, s.attributes.set)
+	if d.marked {
+		s.r.telemetry.ReceiverDurableKafkaRedeliveredMessages.Add(s.ctx, n, s.attributes.set)
+	}
+}
+
+// logEvery is how often a partition tells of failures that go on.
+const logEvery = 30 * time.Second
+
+func (s *session) failed(d *delivery, kind string, err error, now time.Time) {
+	s.r.telemetry.ReceiverDurableKafkaDeliveryErrors.Add(s.ctx, 1, s.attributes.kinds[kind])
+	s.mu.Lock()
+	log := now.Sub(s.failureLogged) >= logEvery
+	if log {
+		s.failureLogged = now
+	}
+	s.mu.Unlock()
+	if !log {
+		return
+	}
+	message := "Delivery failed, it will be tried again"
+	if kind != kindTransient {
+		message = "Delivery cannot succeed as it is; the partition waits for it, and it will be tried again"
+	}
+	s.logger.Error(message, zap.String("kind", kind), zap.Int64("from_offset", d.from), zap.Int64("to_offset", d.to), zap.Error(err))
+}

@@ -1,0 +1,271 @@
+package durablekafkareceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"go.uber.org/zap"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/kafka/configkafka"
+
+	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
+)
+
+// location is what the broker has of a partition.
+type location struct {
+	start, end int64
+	// startAt and until are the offsets of the times in the configuration, or -1.
+	startAt, until int64
+}
+
+// listTimeout bounds the questions for offsets.
+const listTimeout = 10 * time.Second
+
+var errNotListed = errors.New("the broker did not answer for the partition")
+
+// list asks for the offsets of all partitions of the topics. What it has no answer for
+// is not in the result.
+func (r *kafkaReceiver) list(ctx context.Context, topics ...string) (func(topicPartition) (location, error), error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	// An error is about some of the brokers; the partitions of the others are there.
+	starts, err := r.admin.ListStartOffsets(ctx, topics...)
+	ends, endsErr := r.admin.ListEndOffsets(ctx, topics...)
+	err = errors.Join(err, endsErr)
+	var startAts, untils kadm.ListedOffsets
+	if !r.startAt.IsZero() {
+		var timeErr error
+		startAts, timeErr = r.admin.ListOffsetsAfterMilli(ctx, r.startAt.UnixMilli(), topics...)
+		err = errors.Join(err, timeErr)
+	}
+	if !r.until.IsZero() {
+		var timeErr error
+		untils, timeErr = r.admin.ListOffsetsAfterMilli(ctx, r.until.UnixMilli(), topics...)
+		err = errors.Join(err, timeErr)
+	}
+	return func(tp topicPartition) (location, error) {
+		var failed error
+		lookup := func(listed kadm.ListedOffsets) int64 {
+			o, ok := listed.Lookup(tp.topic, tp.partition)
+			switch {
+			case !ok:
+				failed = errors.Join(failed, errNotListed)
+			case o.Err != nil:
+				failed = errors.Join(failed, o.Err)
+			}
+			return o.Offset
+		}
+		l := location{start: lookup(starts), end: lookup(ends), startAt: -1, until: -1}
+		if !r.startAt.IsZero() {
+			l.startAt = lookup(startAts)
+		}
+		switch {
+		case r.untilNow:
+			l.until = l.end
+		case !r.until.IsZero():
+			l.until = lookup(untils)
+		}
+		return l, failed
+	}, err
+}
+
+// locate asks for the offsets of the session's partition until there is an answer, and
+// leaves it for the poll loop.
+func (r *kafkaReceiver) locate(s *session) {
+	r.background.Go(func() {
+		interval := r.config.ErrorBackOff.InitialInterval
+		for {
+			lookup, listErr := r.list(s.ctx, s.topic)
+			found, err := lookup(s.topicPartition)
+			if err == nil {
+				s.mu.Lock()
+				s.located = &found
+				s.mu.Unlock()
+				r.wake()
+				return
+			}
+			s.logger.Warn("The offsets of the partition are not known, it waits for them", zap.Error(errors.Join(err, listErr)))
+			if !sleep(s.ctx, jitter(interval, r.config.ErrorBackOff.RandomizationFactor)) {
+				return
+			}
+			interval = min(2*interval, r.config.ErrorBackOff.MaxInterval)
+		}
+	})
+}
+
+// commitOf is what the group has committed of a partition.
+type commitOf struct {
+	offset   int64
+	epoch    int32
+	metadata string
+}
+
+// place sets where the session begins.
+func (s *session) place(commit commitOf, l location, now time.Time) {
+	s.committed, s.committedEpoch = commit.offset, commit.epoch
+	s.highWatermark = l.end
+	s.redeliveredAt = now.UnixMilli()
+	if s.until < 0 {
+		s.until = l.until
+	}
+	start, m := commit.offset, ledger.Metadata{}
+	ours := false
+	if start >= 0 {
+		m, ours = ledger.ParseMetadata(commit.metadata, start)
+	}
+	switch {
+	case start < 0:
+		start = s.r.initial(l)
+		s.logger.Info("The group has no commit for the partition", zap.Int64("offset", start))
+	case start > l.end:
+		s.truncated(start, l)
+		s.redeliveredBelow = l.end
+		start, m, ours = l.start, ledger.Metadata{}, true
+	case start < l.start:
+		s.lost(start, l.start)
+		start = l.start
+		m = after(m, start)
+	}
+	switch {
+	case ours:
+		s.redeliveredBelow = max(s.redeliveredBelow, m.Reserved)
+		s.singlesBelow = m.Reserved
+	case commit.offset >= 0:
+		// Another client committed. It may have delivered anything behind, in any form.
+		s.redeliveredBelow = min(start+s.r.config.MaxUnsettledMessages, l.end)
+	}
+	switch {
+	case s.r.reading():
+		// A replay: another group has delivered it, or will.
+		s.redeliveredBelow = math.MaxInt64
+	case !s.r.startAt.IsZero():
+		s.redeliveredBelow = max(s.redeliveredBelow, l.end)
+	}
+	s.begin(start, m)
+	s.reserve = max(m.Reserved, start)
+	s.reserved = start
+	if start == commit.offset {
+		s.reserved = s.reserve
+	}
+	s.finished = s.until >= 0 && s.fetched >= s.until
+}
+
+// initial returns where a partition begins that has no commit.
+func (r *kafkaReceiver) initial(l location) int64 {
+	switch {
+	case l.startAt >= 0:
+		return max(l.startAt, l.start)
+	case r.config.InitialOffset == configkafka.LatestOffset:
+		return l.end
+	default:
+		return l.start
+	}
+}
+
+// after returns the metadata without the ranges that are not there any more, whole or
+// in part.
+func after(m ledger.Metadata, start int64) ledger.Metadata {
+	keep := func(ranges []ledger.Range) (kept []ledger.Range) {
+		for _, r := range ranges {
+			if r.From >= start {
+				kept = append(kept, r)
+			}
+		}
+		return kept
+	}
+	return ledger.Metadata{Reserved: m.Reserved, Ranges: keep(m.Ranges), Settled: keep(m.Settled)}
+}
+
+// relocate goes on after the broker did not have the offset to be fetched.
+func (s *session) relocate(l location) {
+	s.highWatermark = l.end
+	expected := s.fetched
+	switch {
+	case expected > l.end:
+		s.truncated(expected, l)
+		s.restart(l.start, nil, 0)
+		s.redeliveredBelow = max(expected, l.end)
+	case expected < l.start:
+		from := expected
+		for from < l.start {
+			end, ok := s.ledger.SettledAt(from)
+			if !ok {
+				break
+			}
+			from = end
+		}
+		if from < l.start {
+			s.lost(from, l.start)
+		}
+		s.fetched = l.start
+		if s.queue.len() == 0 && s.ledger.End() < l.start {
+			// What is gone settles, so that the next assignment does not look for it.
+			s.ledger.Resolve(s.ledger.Begin(s.ledger.End(), l.start))
+			s.progress()
+		}
+	}
+	s.finished = s.until >= 0 && s.fetched >= s.until
+}
+
+// restart begins anew at the offset: what the partition had there is not what it has
+// now, but for merged ranges that are to be made again and singles below an offset.
+func (s *session) restart(offset int64, owed []ledger.Range, singlesBelow int64) {
+	end := s.ledger.End()
+	s.drop()
+	s.singlesBelow = singlesBelow
+	s.redeliveredBelow = max(end, s.redeliveredBelow)
+	s.committedEpoch = -1
+	s.lostVerdict = false
+	s.begin(offset, ledger.Metadata{Ranges: owed})
+	// Nothing starts before the group knows of it.
+	s.reserve, s.reserved = max(offset, singlesBelow), offset
+	s.touched = true
+	s.want++
+	s.r.commits.urgent()
+}
+
+// lost reports that Kafka has deleted what was to be read.
+func (s *session) lost(from, to int64) {
+	s.logger.Error("Loss by retention: Kafka deleted messages before they were delivered",
+		zap.Int64("from_offset", from), zap.Int64("to_offset", to), zap.Int64("messages", to-from))
+	s.r.telemetry.ReceiverDurableKafkaLostMessages.Add(s.ctx, to-from, s.attributes.causes[causeRetention])
+}
+
+// topicDeleted reports that the topic is gone with what had not been read of it.
+func (s *session) topicDeleted() {
+	if !s.placed {
+		return
+	}
+	s.logger.Error("The topic was deleted, and made again or not: what had not been read of it is lost",
+		zap.Int64("from_offset", s.fetched), zap.Int64("to_offset", max(s.highWatermark, s.fetched)))
+	if unread := s.highWatermark - s.fetched; unread > 0 {
+		s.r.telemetry.ReceiverDurableKafkaLostMessages.Add(s.ctx, unread, s.attributes.causes[causeTopicDeleted])
+	}
+}
+
+// truncated reports that the partition ends before what was to be read.
+func (s *session) truncated(expected int64, l location) {
+	s.logger.Error("The partition ends before the offset to be read: the topic was deleted and made again, or its log was truncated; it is read from the beginning",
+		zap.Int64("offset", expected), zap.Int64("start_offset", l.start), zap.Int64("end_offset", l.end))
+	s.r.telemetry.ReceiverDurableKafkaRewinds.Add(s.ctx, 1, s.attributes.causes[causeOffsetOutOfRange])
+}
+
+// dataLoss goes on after the client found that the log of the partition diverged from
+// what was read.
+func (s *session) dataLoss(resetTo int64, err error) {
+	offset, end := min(resetTo, s.ledger.Committable()), s.ledger.End()
+	// Before the divergence is what was there before.
+	owed := slices.DeleteFunc(s.ledger.Rewind(), func(r ledger.Range) bool { return r.To > resetTo })
+	s.redeliveredBelow = max(end, s.redeliveredBelow)
+	s.logger.Error("The log of the partition was truncated; it is read again from where it diverged",
+		zap.Int64("offset", offset), zap.Error(err))
+	s.r.telemetry.ReceiverDurableKafkaRewinds.Add(s.ctx, 1, s.attributes.causes[causeLogTruncated])
+	s.restart(offset, owed, min(end, resetTo))
+}
+
+func (tp topicPartition) String() string { return fmt.Sprintf("%s/%d", tp.topic, tp.partition) }
