@@ -18,13 +18,20 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/kafka/configkafka"
 )
 
-const defaultMetadataMinAge = 5 * time.Second
+const (
+	defaultMetadataMinAge = 5 * time.Second
+	// maxRepeatedLogs is how often a line of the client is logged in a minute.
+	maxRepeatedLogs = 5
+)
 
 // Options returns the options of any client: brokers, identity, TLS, authentication,
 // metadata and protocol version. Those of a consumer or producer are the caller's.
 func Options(ctx context.Context, host component.Host, cfg configkafka.ClientConfig, logger *zap.Logger) ([]kgo.Opt, error) {
-	// The client tells of every fetch and rebalance at info; what goes wrong is at warn.
-	franz := logger.Named("franz").WithOptions(zap.IncreaseLevel(franzLevel(logger)))
+	// The client tells of every rebalance at info, and of each attempt to reach a broker
+	// that is down at warn.
+	franz := logger.Named("franz").WithOptions(zap.IncreaseLevel(franzLevel(logger)), zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, maxRepeatedLogs, 0)
+	}))
 	opts := []kgo.Opt{
 		kgo.WithLogger(kzap.New(franz)),
 		kgo.SeedBrokers(cfg.Brokers...),
