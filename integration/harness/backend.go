@@ -2,10 +2,14 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/breakwater-otel/breakwater/integration/netlab"
 )
 
 // BackendOptions configures a VictoriaLogs or a VictoriaMetrics. The zero value will do.
@@ -17,15 +21,26 @@ type BackendOptions struct {
 	Retention time.Duration
 	Args      []string // further flags
 	Binary    string   // the cached build by default (package prepare)
+
+	// Host is where it runs, reached by others at the host's address; by default it
+	// is on the loopback of the machine.
+	Host *netlab.Host
+	// DiskBytes puts the data on a disk of that size, which needs a Host.
+	DiskBytes int64
+}
+
+// httpServer is what all backends have in common: one process that is asked by HTTP.
+type httpServer struct {
+	*Process
+	place  *place
+	url    string
+	client *http.Client
+	disk   *netlab.Disk
 }
 
 // backend is what VictoriaLogs and VictoriaMetrics have in common: they are of one
 // code base.
-type backend struct {
-	*Process
-	place *place
-	url   string
-}
+type backend struct{ *httpServer }
 
 // newBackend takes a port and a directory for a backend and starts nothing. args
 // are flags of this kind of backend, before those of opts.
@@ -33,7 +48,7 @@ func newBackend(opts BackendOptions, name, binaryName string, args ...string) (*
 	if opts.Name == "" {
 		opts.Name = name
 	}
-	binary, err := backendBinary(opts.Binary, binaryName)
+	binary, err := cachedBinary(opts.Binary, binaryName, "-backends")
 	if err != nil {
 		return nil, err
 	}
@@ -41,48 +56,64 @@ func newBackend(opts BackendOptions, name, binaryName string, args ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	addr := Loopback(place.ports[0])
+	dataDir := filepath.Join(place.dir, "data")
+	disk, err := place.mount(opts.Host, dataDir, opts.DiskBytes)
+	if err != nil {
+		return nil, errors.Join(err, place.release())
+	}
+	addr := hostAddr(opts.Host, place.ports[0])
 	url := "http://" + addr
+	client := hostClient(opts.Host)
 	flags := append([]string{
 		"-httpListenAddr=" + addr,
-		"-storageDataPath=" + filepath.Join(place.dir, "data"),
+		"-storageDataPath=" + dataDir,
 		"-retentionPeriod=" + retentionFlag(opts.Retention),
 		// Checks of a whole run may read millions of rows on a busy machine.
 		"-search.maxQueryDuration=10m",
 	}, args...)
-	return &backend{
+	return &backend{&httpServer{
 		Process: NewProcess(ProcessOptions{
 			Name:    opts.Name,
 			Path:    binary,
 			Args:    append(flags, opts.Args...),
 			Dir:     place.dir,
 			LogFile: filepath.Join(place.dir, opts.Name+".log"),
-			Ready:   httpReady(url + "/health"),
+			Ready:   httpReady(client, url+"/health"),
+			Within:  withinHost(opts.Host),
 		}),
-		place: place,
-		url:   url,
-	}, nil
+		place:  place,
+		url:    url,
+		client: client,
+		disk:   disk,
+	}}, nil
 }
 
-// URL returns the base URL, http://127.0.0.1:port.
-func (b *backend) URL() string { return b.url }
+// URL returns the base URL, http://127.0.0.1:port or that of the host.
+func (s *httpServer) URL() string { return s.url }
+
+// Client returns a client that reaches URL whatever the links of the host do.
+func (s *httpServer) Client() *http.Client { return s.client }
+
+// Disk returns the disk of the data; nil without DiskBytes.
+func (s *httpServer) Disk() *netlab.Disk { return s.disk }
 
 // Metrics reads the backend's own metrics.
-func (b *backend) Metrics(ctx context.Context) (Metrics, error) {
-	return scrape(ctx, b.url+"/metrics")
+func (s *httpServer) Metrics(ctx context.Context) (Metrics, error) {
+	return scrape(ctx, s.client, s.url+"/metrics")
 }
 
 // Flush makes everything that was accepted so far visible to queries. It does
 // not make it durable.
 func (b *backend) Flush(ctx context.Context) error {
-	return httpCall(ctx, b.url+"/internal/force_flush")
+	return httpCall(ctx, b.client, b.url+"/internal/force_flush")
 }
 
 // Close stops the process and removes what the harness made for it.
-func (b *backend) Close() error { return closePart(b.Process, b.place) }
+func (s *httpServer) Close() error { return closePart(s.Process, s.place) }
 
-// backendBinary returns the path of a backend's binary, given or cached.
-func backendBinary(given, name string) (string, error) {
+// cachedBinary returns the path of a backend's binary, given or cached. The flag is
+// that of the command that builds it.
+func cachedBinary(given, name, flag string) (string, error) {
 	path := given
 	if path == "" {
 		root, err := Root()
@@ -92,7 +123,7 @@ func backendBinary(given, name string) (string, error) {
 		path = filepath.Join(root, ".cache", "bin", name)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s is missing: run `go run ./cmd/prepare -backends` in integration/ first", path)
+		return "", fmt.Errorf("%s is missing: run `go run ./cmd/prepare %s` in integration/ first", path, flag)
 	}
 	return path, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/breakwater-otel/breakwater/integration/netlab"
 )
 
 // BreakwaterOptions configures a bin/breakwater process.
@@ -31,12 +34,21 @@ type BreakwaterOptions struct {
 	HealthPath   string
 	StartTimeout time.Duration // 30 s by default
 	StopTimeout  time.Duration // 60 s by default, to drain
+
+	// Host is where it runs, with the loopback of that host; by default it is on
+	// the loopback of the machine.
+	Host *netlab.Host
+	// DiskBytes puts BREAKWATER_STORAGE_DIR on a disk of that size, which needs a
+	// Host.
+	DiskBytes int64
 }
 
 // Breakwater is a bin/breakwater process.
 type Breakwater struct {
 	*Process
 	place  *place
+	disk   *netlab.Disk
+	client *http.Client
 	opts   BreakwaterOptions
 	binary string
 	env    map[string]string
@@ -74,7 +86,7 @@ func NewBreakwater(opts BreakwaterOptions) (*Breakwater, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Breakwater{place: place, opts: opts, binary: binary}
+	b := &Breakwater{place: place, client: hostClient(opts.Host), opts: opts, binary: binary}
 	b.env = map[string]string{
 		"PATH":                   os.Getenv("PATH"),
 		"HOME":                   place.dir,
@@ -88,6 +100,9 @@ func NewBreakwater(opts BreakwaterOptions) (*Breakwater, error) {
 		"BREAKWATER_STORAGE_DIR": filepath.Join(place.dir, "storage"),
 	}
 	maps.Copy(b.env, opts.Env)
+	if b.disk, err = place.mount(opts.Host, b.StorageDir(), opts.DiskBytes); err != nil {
+		return nil, errors.Join(err, place.release())
+	}
 
 	b.Process = NewProcess(ProcessOptions{
 		Name:         opts.Name,
@@ -96,9 +111,10 @@ func NewBreakwater(opts BreakwaterOptions) (*Breakwater, error) {
 		Env:          environ(b.env),
 		Dir:          root, // configs and globs are relative to it
 		LogFile:      filepath.Join(place.dir, opts.Name+".log"),
-		Ready:        httpReady("http://" + b.env["HEALTH_ENDPOINT"] + opts.HealthPath),
+		Ready:        httpReady(b.client, "http://"+b.env["HEALTH_ENDPOINT"]+opts.HealthPath),
 		StartTimeout: opts.StartTimeout,
 		StopTimeout:  opts.StopTimeout,
+		Within:       withinHost(opts.Host),
 	})
 	return b, nil
 }
@@ -125,9 +141,16 @@ func (b *Breakwater) MetricsURL() string {
 // StorageDir returns the directory of queue and positions.
 func (b *Breakwater) StorageDir() string { return b.env["BREAKWATER_STORAGE_DIR"] }
 
+// Disk returns the disk of StorageDir; nil without DiskBytes.
+func (b *Breakwater) Disk() *netlab.Disk { return b.disk }
+
+// Client returns a client that reaches the URLs of this process from inside its
+// host.
+func (b *Breakwater) Client() *http.Client { return b.client }
+
 // Metrics reads the collector's own metrics.
 func (b *Breakwater) Metrics(ctx context.Context) (Metrics, error) {
-	return scrape(ctx, b.MetricsURL())
+	return scrape(ctx, b.client, b.MetricsURL())
 }
 
 // RunResult is what a short run of bin/breakwater left.
@@ -143,7 +166,7 @@ func (b *Breakwater) Run(ctx context.Context, args ...string) (RunResult, error)
 	cmd := exec.CommandContext(ctx, b.binary, args...)
 	cmd.Env = environ(b.env)
 	cmd.Dir, _ = Root()
-	output, err := cmd.CombinedOutput()
+	output, err := hostOutput(b.opts.Host, cmd)
 	if ctx.Err() != nil {
 		return RunResult{Output: string(output), ExitCode: -1}, ctx.Err()
 	}

@@ -1,5 +1,5 @@
 // Package harness starts and stops the real parts of a Breakwater pipeline on
-// free loopback ports: VictoriaLogs, VictoriaMetrics, Apache Kafka (one or
+// free loopback ports: VictoriaLogs, VictoriaMetrics, Loki, Apache Kafka (one or
 // three KRaft brokers), an in-process Kafka, and bin/breakwater itself.
 //
 // Every part has the same life:
@@ -27,6 +27,17 @@
 //	})
 //	…
 //	n, err := logs.Count(t.Context(), "*")
+//
+// A part can be given a host of its own in a netlab.Lab (the Host or Hosts of its
+// options), whose links can then be impaired, and there its data can be on a small
+// disk (DiskBytes). Others reach it at the address of its host; what the harness
+// itself asks it, by its methods or by Client and NewClient, it asks from inside the
+// host, whatever the links do:
+//
+//	logs := harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Host: host, DiskBytes: 64 << 20})
+//	lab.Isolate(host)
+//	err = logs.Disk().Fill()
+//	n, err = logs.Count(ctx, "*")
 //
 // A child process never outlives the program that started it (see Process), and
 // a port stays reserved for its part while that part is down (see FreePort).

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/breakwater-otel/breakwater/integration/netlab"
 	"github.com/breakwater-otel/breakwater/integration/prepare"
 )
 
@@ -23,8 +26,28 @@ type KafkaOptions struct {
 	// Properties are added to server.properties of every broker and win over the
 	// harness' own.
 	Properties map[string]string
+	// Clients is a second listener, for the clients of the pipeline under test;
+	// the harness' own and the brokers among themselves keep to the first one.
+	Clients *KafkaListener
+	// Hosts are where the brokers run, one for each; by default they are on the
+	// loopback of the machine.
+	Hosts []*netlab.Host
+	// DiskBytes puts the data of each broker on a disk of that size, which needs
+	// Hosts.
+	DiskBytes int64
 	// JVMArgs are added after the harness' own, such as "-Xmx1g".
 	JVMArgs []string
+}
+
+// KafkaListener is a listener whose clients are treated otherwise.
+type KafkaListener struct {
+	// Advertised gives the address that clients of broker i are told; ListenAddr(i)
+	// by default. It is asked at every start, so a proxy can be put in between that
+	// needs to know ListenAddr.
+	Advertised func(broker int) string
+	// SASL makes clients log in by SCRAM-SHA-256 and be authorized by ACLs. Who
+	// uses the first listener is a super user.
+	SASL bool
 }
 
 // Kafka is a cluster of real Apache Kafka brokers on loopback. Every node is
@@ -35,7 +58,8 @@ type KafkaOptions struct {
 type Kafka struct {
 	opts  KafkaOptions
 	place *place
-	nodes []*Process // of broker i at [i-1]
+	nodes []*Process     // of broker i at [i-1]
+	disks []*netlab.Disk // as nodes
 }
 
 const (
@@ -58,7 +82,10 @@ func NewKafka(opts KafkaOptions) (*Kafka, error) {
 	if opts.Dist.Java == "" || opts.Dist.Dir == "" {
 		return nil, errors.New("KafkaOptions.Dist is empty: it comes from RequireKafka or prepare.Preparer.Kafka")
 	}
-	place, err := newPlace(opts.Name, opts.Dir, 2*opts.Brokers)
+	if len(opts.Hosts) != 0 && len(opts.Hosts) != opts.Brokers {
+		return nil, fmt.Errorf("KafkaOptions.Hosts has %d hosts for %d brokers", len(opts.Hosts), opts.Brokers)
+	}
+	place, err := newPlace(opts.Name, opts.Dir, portsPerBroker*opts.Brokers)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +94,11 @@ func NewKafka(opts KafkaOptions) (*Kafka, error) {
 		if err := os.MkdirAll(k.nodeDir(i), 0o755); err != nil {
 			return nil, errors.Join(err, place.release())
 		}
+		disk, err := place.mount(k.host(i), k.dataDir(i), opts.DiskBytes)
+		if err != nil {
+			return nil, errors.Join(err, place.release())
+		}
+		k.disks = append(k.disks, disk)
 		k.nodes = append(k.nodes, NewProcess(ProcessOptions{
 			Name:         fmt.Sprintf("%s-%d", opts.Name, i),
 			Path:         opts.Dist.Java,
@@ -77,6 +109,7 @@ func NewKafka(opts KafkaOptions) (*Kafka, error) {
 			Ready:        func(ctx context.Context) error { return k.brokerReady(ctx, i) },
 			StartTimeout: brokerStartTimeout,
 			StopTimeout:  brokerStopTimeout,
+			Within:       withinHost(k.host(i)),
 		}))
 	}
 	return k, nil
@@ -96,6 +129,34 @@ func (k *Kafka) Brokers() []string {
 
 // BootstrapServers returns Brokers joined by commas, as in KAFKA_BROKERS.
 func (k *Kafka) BootstrapServers() string { return strings.Join(k.Brokers(), ",") }
+
+// ListenAddr returns the address of the second listener of broker i, from 1 on.
+func (k *Kafka) ListenAddr(i int) string { return hostAddr(k.host(i), k.port(i, clientPort)) }
+
+// ClientBrokers returns the addresses that the second listener advertises.
+func (k *Kafka) ClientBrokers() []string {
+	addrs := make([]string, 0, len(k.nodes))
+	for i := range k.nodes {
+		addrs = append(addrs, k.advertised(i+1))
+	}
+	return addrs
+}
+
+// NewClient makes a client of the first listener, which reaches the brokers
+// whatever the links of their hosts do.
+func (k *Kafka) NewClient(opts ...kgo.Opt) (*KafkaClient, error) {
+	return NewKafkaClient(k.Brokers(), append(k.dialOpts(), opts...)...)
+}
+
+func (k *Kafka) dialOpts() []kgo.Opt {
+	if len(k.opts.Hosts) == 0 {
+		return nil
+	}
+	return []kgo.Opt{kgo.Dialer(k.opts.Hosts[0].Lab().DialContext)}
+}
+
+// Disk returns the disk of broker i, from 1 on; nil without DiskBytes.
+func (k *Kafka) Disk(i int) *netlab.Disk { return k.disks[i-1] }
 
 // Broker returns the process of broker i, from 1 on, for its signals and its log.
 func (k *Kafka) Broker(i int) *Process { return k.nodes[i-1] }
@@ -191,10 +252,43 @@ func (k *Kafka) Close() error {
 	return errors.Join(append(errs, k.Kill(), k.place.release())...)
 }
 
-func (k *Kafka) addr(i int) string           { return Loopback(k.place.ports[2*(i-1)]) }
-func (k *Kafka) controllerAddr(i int) string { return Loopback(k.place.ports[2*(i-1)+1]) }
+// The ports of a broker.
+const (
+	brokerPort = iota
+	controllerPort
+	clientPort
+	portsPerBroker
+)
+
+func (k *Kafka) port(i, which int) int       { return k.place.ports[portsPerBroker*(i-1)+which] }
+func (k *Kafka) addr(i int) string           { return hostAddr(k.host(i), k.port(i, brokerPort)) }
+func (k *Kafka) controllerAddr(i int) string { return hostAddr(k.host(i), k.port(i, controllerPort)) }
+
+func (k *Kafka) advertised(i int) string {
+	if k.opts.Clients != nil && k.opts.Clients.Advertised != nil {
+		return k.opts.Clients.Advertised(i)
+	}
+	return k.ListenAddr(i)
+}
+
+func (k *Kafka) host(i int) *netlab.Host {
+	if len(k.opts.Hosts) == 0 {
+		return nil
+	}
+	return k.opts.Hosts[i-1]
+}
+
 func (k *Kafka) nodeDir(i int) string {
 	return filepath.Join(k.place.dir, fmt.Sprintf("broker-%d", i))
 }
-func (k *Kafka) dataDir(i int) string        { return filepath.Join(k.nodeDir(i), "data") }
+func (k *Kafka) dataDir(i int) string { return filepath.Join(k.nodeDir(i), "data") }
+
+// dataPath is where this process sees dataDir, which may be on a disk of the host.
+func (k *Kafka) dataPath(i int) string {
+	if disk := k.disks[i-1]; disk != nil {
+		return disk.Path()
+	}
+	return k.dataDir(i)
+}
+
 func (k *Kafka) propertiesFile(i int) string { return filepath.Join(k.nodeDir(i), "server.properties") }

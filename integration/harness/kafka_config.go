@@ -60,8 +60,28 @@ func (k *Kafka) properties(i int) map[string]string {
 		"log.cleaner.dedupe.buffer.size":                   "16777216",
 		"log.cleaner.threads":                              "1",
 	}
+	k.addClientListener(i, props)
 	maps.Copy(props, k.opts.Properties)
 	return props
+}
+
+// addClientListener adds the settings of the second listener, if there is one.
+func (k *Kafka) addClientListener(i int, props map[string]string) {
+	if k.opts.Clients == nil {
+		return
+	}
+	protocol := "PLAINTEXT"
+	if k.opts.Clients.SASL {
+		protocol = "SASL_PLAINTEXT"
+		props["listener.name.clients.sasl.enabled.mechanisms"] = "SCRAM-SHA-256"
+		props["listener.name.clients.scram-sha-256.sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+		props["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+		props["super.users"] = "User:ANONYMOUS"
+	}
+	props["listeners"] += ",CLIENTS://" + k.ListenAddr(i)
+	props["advertised.listeners"] += ",CLIENTS://" + k.advertised(i)
+	props["listener.security.protocol.map"] += ",CLIENTS:" + protocol
+	props["inter.broker.listener.name"] = "PLAINTEXT"
 }
 
 // javaArgs returns the arguments up to the class name.
@@ -92,7 +112,7 @@ func (k *Kafka) format(ctx context.Context) error {
 		if err := writeProperties(k.propertiesFile(i), k.properties(i)); err != nil {
 			return err
 		}
-		if _, err := os.Stat(filepath.Join(k.dataDir(i), "meta.properties")); err == nil {
+		if _, err := os.Stat(filepath.Join(k.dataPath(i), "meta.properties")); err == nil {
 			continue
 		}
 		wg.Go(func() { errs[i] = k.formatNode(ctx, i, clusterID) })
@@ -105,7 +125,7 @@ func (k *Kafka) formatNode(ctx context.Context, i int, clusterID string) error {
 	args := append(k.javaArgs(), "kafka.tools.StorageTool", "format",
 		"--cluster-id", clusterID, "--config", k.propertiesFile(i))
 	cmd := exec.CommandContext(ctx, k.opts.Dist.Java, args...)
-	if output, err := cmd.CombinedOutput(); err != nil {
+	if output, err := hostOutput(k.host(i), cmd); err != nil {
 		return fmt.Errorf("format storage of broker %d: %w\n%s", i, err, output)
 	}
 	return nil

@@ -54,7 +54,7 @@ func (k *Kafka) brokerReady(ctx context.Context, i int) error {
 func (k *Kafka) ask(ctx context.Context, i int) (kadm.Metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(k.addr(i)), kgo.RequestRetries(0))
+	client, err := kgo.NewClient(append(k.dialOpts(), kgo.SeedBrokers(k.addr(i)), kgo.RequestRetries(0))...)
 	if err != nil {
 		return kadm.Metadata{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestKafkaThreeBrokers(t *testing.T) {
 		assert.EqualValues(t, 6, topic.Partitions)
 		assert.Equal(t, 3, topic.Replicas)
 		assert.Equal(t, "2", topic.Configs["min.insync.replicas"])
-		assert.Equal(t, "10485760", topic.Configs["max.message.bytes"])
+		assert.Equal(t, strconv.Itoa(topic.Want.MaxMessageBytes), topic.Configs["max.message.bytes"])
 	}
 	_, err = c.EndOffsets(ctx, "no-such-topic")
 	require.ErrorContains(t, err, "no-such-topic")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,8 +88,8 @@ func seriesText(name string, labels map[string]string) string {
 }
 
 // scrape reads one exposition from url.
-func scrape(ctx context.Context, url string) (Metrics, error) {
-	body, err := httpGet(ctx, url)
+func scrape(ctx context.Context, client *http.Client, url string) (Metrics, error) {
+	body, err := httpGet(ctx, client, url)
 	if err != nil {
 		return nil, err
 	}

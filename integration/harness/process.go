@@ -21,8 +21,13 @@ type ProcessOptions struct {
 	Args []string // its arguments
 	Env  []string // its whole environment, "KEY=value"; nothing is inherited
 	Dir  string   // its working directory
-	// Prefix is put before Path, such as {"ip", "netns", "exec", "agent-1"}.
+	// Prefix is put before Path, such as {"nice"}.
 	Prefix []string
+	// Within calls start on the thread that is to fork the process, such as that of
+	// a host (netlab.Host.Run). The thread must outlive the process, because the
+	// death of the process is tied to that of the thread. By default there is a
+	// thread for each process.
+	Within func(start func() error) error
 
 	// LogFile receives stdout and stderr, appended over all starts.
 	LogFile string
@@ -121,6 +126,10 @@ func (p *Process) Launch() error {
 	if info, err := log.Stat(); err == nil {
 		run.logAt = info.Size()
 	}
+	within := p.opts.Within
+	if within == nil {
+		within = func(start func() error) error { return start() }
+	}
 	started := make(chan error)
 	go func() {
 		// The kernel ties the death signal of the child to the thread that
@@ -128,7 +137,7 @@ func (p *Process) Launch() error {
 		// the child keeps the runtime from ending it earlier.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		if err := cmd.Start(); err != nil {
+		if err := within(cmd.Start); err != nil {
 			started <- err
 			return
 		}

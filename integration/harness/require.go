@@ -18,6 +18,17 @@ func RequireBackends(tb testing.TB) prepare.Backends {
 	return backends
 }
 
+// RequireLoki returns the cached binary of Loki. It builds it if it is missing or out
+// of date, which takes minutes, and fails the test when that fails.
+func RequireLoki(tb testing.TB) string {
+	tb.Helper()
+	binary, err := preparer(tb).Loki(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return binary
+}
+
 // RequireKafka returns the cached Apache Kafka and fetches it if need be, Java
 // and Maven included where it may install them. When it cannot, the test fails
 // with what to install: a suite without its real Kafka must not look green. Only

@@ -43,6 +43,17 @@ func StartVictoriaMetrics(tb testing.TB, opts VictoriaMetricsOptions) *VictoriaM
 	return start(tb, v, err)
 }
 
+// StartLoki starts a Loki for one test. It builds the binary if need be.
+func StartLoki(tb testing.TB, opts LokiOptions) *Loki {
+	tb.Helper()
+	if opts.Binary == "" {
+		opts.Binary = RequireLoki(tb)
+	}
+	opts.Dir = testDir(tb, opts.Dir, opts.Name, "loki")
+	l, err := NewLoki(opts)
+	return start(tb, l, err)
+}
+
 // StartFakeKafka starts an in-process Kafka for one test.
 func StartFakeKafka(tb testing.TB, opts FakeKafkaOptions) *FakeKafka {
 	tb.Helper()

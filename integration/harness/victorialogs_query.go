@@ -48,7 +48,7 @@ func (v *VictoriaLogs) QueryTenant(ctx context.Context, account, project uint32,
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("AccountID", strconv.FormatUint(uint64(account), 10))
 	req.Header.Set("ProjectID", strconv.FormatUint(uint64(project), 10))
-	body, err := httpDo(req)
+	body, err := httpDo(v.client, req)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (v *VictoriaLogs) InsertJSON(ctx context.Context, streamFields []string, ro
 	// Without a type of its own the body would be taken for a form, and dropped
 	// behind a 200.
 	req.Header.Set("Content-Type", "application/stream+json")
-	resp, err := httpDo(req)
+	resp, err := httpDo(v.client, req)
 	if err != nil {
 		return err
 	}

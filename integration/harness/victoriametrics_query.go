@@ -48,7 +48,7 @@ func (v *VictoriaMetrics) Series(ctx context.Context, match string) ([]Series, e
 // Export returns all samples of the series that match a selector, after
 // deduplication.
 func (v *VictoriaMetrics) Export(ctx context.Context, match string) ([]MetricData, error) {
-	body, err := httpGet(ctx, v.url+"/api/v1/export?"+allTime(match).Encode())
+	body, err := httpGet(ctx, v.client, v.url+"/api/v1/export?"+allTime(match).Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (v *VictoriaMetrics) Import(ctx context.Context, data ...MetricData) error 
 	if err != nil {
 		return err
 	}
-	resp, err := httpDo(req)
+	resp, err := httpDo(v.client, req)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (v *VictoriaMetrics) Import(ctx context.Context, data ...MetricData) error 
 
 // api calls an endpoint of the Prometheus API and decodes its data.
 func (v *VictoriaMetrics) api(ctx context.Context, path string, args url.Values, data any) error {
-	body, err := httpGet(ctx, v.url+path+"?"+args.Encode())
+	body, err := httpGet(ctx, v.client, v.url+path+"?"+args.Encode())
 	if err != nil {
 		return err
 	}

@@ -47,17 +47,30 @@ func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
 // httpReady returns a readiness check: a GET of url answers with a 2xx status.
-func httpReady(url string) func(context.Context) error {
+func httpReady(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		return httpCall(ctx, url)
+		return httpCall(ctx, client, url)
 	}
 }
 
 // httpCall gets url for its effect.
-func httpCall(ctx context.Context, url string) error {
-	body, err := httpGet(ctx, url)
+func httpCall(ctx context.Context, client *http.Client, url string) error {
+	body, err := httpGet(ctx, client, url)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// httpPost posts nothing to url, for its effect.
+func httpPost(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	body, err := httpDo(client, req)
 	if err != nil {
 		return err
 	}
@@ -66,16 +79,16 @@ func httpCall(ctx context.Context, url string) error {
 
 // httpGet returns the body of a 2xx answer. Any other status is an error that
 // holds the first 64 KiB of the body.
-func httpGet(ctx context.Context, url string) (io.ReadCloser, error) {
+func httpGet(ctx context.Context, client *http.Client, url string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	return httpDo(req)
+	return httpDo(client, req)
 }
 
-func httpDo(req *http.Request) (io.ReadCloser, error) {
-	resp, err := httpClient.Do(req)
+func httpDo(client *http.Client, req *http.Request) (io.ReadCloser, error) {
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +99,3 @@ func httpDo(req *http.Request) (io.ReadCloser, error) {
 	}
 	return resp.Body, nil
 }
-
-// httpClient keeps no idle connections: parts are stopped and started again on
-// the same port, and a kept connection to the old process would fail the first
-// request to the new one.
-var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

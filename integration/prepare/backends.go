@@ -2,13 +2,8 @@ package prepare
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
-	"time"
 )
 
 // victoriaModule holds both backends.
@@ -39,61 +34,16 @@ func (p *Preparer) Backends(ctx context.Context) (Backends, error) {
 	}
 	err = p.locked(ctx, "backends", func() error {
 		for _, binary := range []string{b.VictoriaLogs, b.VictoriaMetrics} {
-			if err := p.buildBackend(ctx, module, version, hash, binary); err != nil {
+			name := filepath.Base(binary)
+			if err := p.build(ctx, buildSpec{
+				module: module, pkg: victoriaModule + "/app/" + name, version: version, hash: hash, binary: binary,
+				versionVar: victoriaModule + "/lib/buildinfo.Version=" + name + "-" + version,
+				takes:      "about half a minute",
+			}); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return b, err
-}
-
-func (p *Preparer) buildBackend(ctx context.Context, module, version, hash, binary string) error {
-	name := filepath.Base(binary)
-	stamp := filepath.Join(filepath.Dir(binary), "."+name+".stamp")
-	if _, err := os.Stat(binary); err == nil && stamped(stamp, hash) {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
-		return err
-	}
-	p.say("building %s %s (about half a minute the first time)", name, version)
-	begin := time.Now()
-	tmp := binary + ".tmp"
-	err := run(ctx, module,
-		// GOFLAGS and GOWORK of the caller are for other modules.
-		[]string{"CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off"},
-		"go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -X "+victoriaModule+"/lib/buildinfo.Version="+name+"-"+version,
-		"-o", tmp, victoriaModule+"/app/"+name)
-	if err != nil {
-		return err
-	}
-	// The old stamp must not vouch for the new binary, nor the new one for the old.
-	if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(tmp, binary); err != nil {
-		return err
-	}
-	if err := os.WriteFile(stamp, []byte(hash), 0o644); err != nil {
-		return err
-	}
-	p.say("built %s in %s", name, time.Since(begin).Round(100*time.Millisecond))
-	return nil
-}
-
-// requiredVersion reads the version of a module from a go.mod.
-func requiredVersion(goMod, module string) (string, error) {
-	data, err := os.ReadFile(goMod)
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(fields) >= 2 && fields[0] == module {
-			return fields[1], nil
-		}
-	}
-	return "", fmt.Errorf("%s does not require %s", goMod, module)
 }

@@ -1,6 +1,6 @@
 // Package prepare provides the real parts that the integration tests run:
-// VictoriaLogs and VictoriaMetrics, built from their Go modules, and Apache
-// Kafka, resolved from Maven Central. Both land in .cache/ of the repository.
+// VictoriaLogs, VictoriaMetrics and Loki, built from their Go modules, and Apache
+// Kafka, resolved from Maven Central. All land in .cache/ of the repository.
 //
 // What is cached bears a stamp: the hash of what it was made from, written last.
 // So a half-finished download is never taken for done, and a changed go.mod or

@@ -28,7 +28,7 @@ func newWorld(t *testing.T) *world {
 		Root:     filepath.Join(dir, "repo"),
 		Progress: func(format string, _ ...any) { w.said = append(w.said, format) },
 	}
-	for _, d := range []string{w.bin, w.source("kafka"), w.source("backends")} {
+	for _, d := range []string{w.bin, w.source("kafka"), w.source("backends"), w.source("loki")} {
 		require.NoError(t, os.MkdirAll(d, 0o755))
 	}
 	w.pom("9.9.1")
@@ -52,6 +52,8 @@ func (w *world) pom(version string) {
 func (w *world) goMod(version string) {
 	w.write(w.source("backends", "go.mod"), "require "+victoriaModule+" "+version+"\n", 0o644)
 	w.write(w.source("backends", "go.sum"), "", 0o644)
+	w.write(w.source("loki", "go.mod"), "require "+lokiModule+" "+version+"\n", 0o644)
+	w.write(w.source("loki", "go.sum"), "", 0o644)
 }
 
 // tool puts a shell script into PATH.
@@ -65,6 +67,8 @@ func (w *world) java(version string) {
 
 const goodMaven = `for arg; do case $arg in -DoutputDirectory=*) out=${arg#*=};; esac; done
 /bin/mkdir -p $out && echo jar > $out/kafka.jar`
+
+const goodBuild = `while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done; echo binary > $out`
 
 // calls returns how often a tool was called.
 func (w *world) calls(name string) int {
@@ -162,8 +166,7 @@ func TestJavaIsInstalledWhereItMayBe(t *testing.T) {
 
 func TestBackendsAreBuiltOnceForEachGoMod(t *testing.T) {
 	w := newWorld(t)
-	const build = `while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done; echo binary > $out`
-	w.tool("go", build)
+	w.tool("go", goodBuild)
 	for range 2 {
 		b, err := w.Backends(t.Context())
 		require.NoError(t, err)
@@ -176,10 +179,26 @@ func TestBackendsAreBuiltOnceForEachGoMod(t *testing.T) {
 	w.tool("go", "echo 'does not compile'; exit 1")
 	_, err := w.Backends(t.Context())
 	require.ErrorContains(t, err, "does not compile", "the old binary is not taken for the new one")
-	w.tool("go", build)
+	w.tool("go", goodBuild)
 	_, err = w.Backends(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 5, w.calls("go"))
+}
+
+func TestLokiIsBuiltOnceForEachGoMod(t *testing.T) {
+	w := newWorld(t)
+	w.tool("go", goodBuild)
+	for range 2 {
+		binary, err := w.Loki(t.Context())
+		require.NoError(t, err)
+		assert.FileExists(t, binary)
+	}
+	assert.Equal(t, 1, w.calls("go"))
+	w.goMod("v9.9.2")
+	_, err := w.Loki(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 2, w.calls("go"))
+	assert.Contains(t, w.said, "building %s %s (%s the first time)")
 }
 
 func TestTheShippedVersionsCanBeRead(t *testing.T) {
@@ -189,4 +208,7 @@ func TestTheShippedVersionsCanBeRead(t *testing.T) {
 	version, err = requiredVersion(filepath.Join("..", "backends", "go.mod"), victoriaModule)
 	require.NoError(t, err)
 	assert.Regexp(t, `^v\d+\.\d+\.\d+$`, version)
+	version, err = requiredVersion(filepath.Join("..", "loki", "go.mod"), lokiModule)
+	require.NoError(t, err)
+	assert.Regexp(t, `^v3\.\d+\.\d+$`, version)
 }

@@ -1,7 +1,7 @@
 // Command prepare provides the real parts of the integration tests: it builds
-// VictoriaLogs and VictoriaMetrics and resolves Apache Kafka, into .cache/ of the
-// repository. What is there and up to date is left alone. Without flags it does
-// both.
+// VictoriaLogs and VictoriaMetrics, resolves Apache Kafka and builds Loki, into
+// .cache/ of the repository. What is there and up to date is left alone. Without
+// flags it does all but Loki, which takes minutes and few tests need.
 package main
 
 import (
@@ -19,19 +19,20 @@ import (
 func main() {
 	backends := flag.Bool("backends", false, "build VictoriaLogs and VictoriaMetrics")
 	kafka := flag.Bool("kafka", false, "resolve Apache Kafka (needs Java 17 and Maven)")
+	loki := flag.Bool("loki", false, "build Loki (5 to 10 minutes the first time)")
 	flag.Parse()
-	if !*backends && !*kafka {
+	if !*backends && !*kafka && !*loki {
 		*backends, *kafka = true, true
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *backends, *kafka); err != nil {
+	if err := run(ctx, *backends, *kafka, *loki); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, backends, kafka bool) error {
+func run(ctx context.Context, backends, kafka, loki bool) error {
 	root, err := prepare.Root()
 	if err != nil {
 		return err
@@ -52,6 +53,13 @@ func run(ctx context.Context, backends, kafka bool) error {
 		k, err := p.Kafka(ctx)
 		if err == nil {
 			fmt.Printf("Apache Kafka %s: %s, run by %s\n", k.Version, k.Dir, k.Java)
+		}
+		errs = append(errs, err)
+	}
+	if loki {
+		binary, err := p.Loki(ctx)
+		if err == nil {
+			fmt.Printf("Loki: %s\n", binary)
 		}
 		errs = append(errs, err)
 	}
