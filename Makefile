@@ -147,6 +147,11 @@ demo: ## Run the whole pipeline on this machine, no Java needed; DEMO_SECONDS=n 
 topics: ## Create and verify the Kafka topics at KAFKA_BROKERS
 	go run ./cmd/breakwater-topics
 
+.PHONY: deadletters
+DEADLETTERS ?= list
+deadletters: ## Look at the dead letters at KAFKA_BROKERS, or replay them: DEADLETTERS='show …' or 'replay …'
+	go run ./cmd/breakwater-deadletters $(DEADLETTERS)
+
 .PHONY: clean
 clean: ## Remove what the build made, but not the caches
 	rm -rf $(BIN)
