@@ -79,7 +79,7 @@ func TestConfigErrors(t *testing.T) {
 		"`logs::exclude_topics` must not contain an empty pattern":            func(c *Config) { c.Logs.Topics, c.Logs.ExcludeTopics = []string{"^a"}, []string{""} },
 		"`group_id` must not be empty":                                        func(c *Config) { c.GroupID = "" },
 		"`session_timeout` must be positive":                                  func(c *Config) { c.SessionTimeout = 0 },
-		"`heartbeat_interval` must be positive and less than":                 func(c *Config) { c.HeartbeatInterval = c.SessionTimeout },
+		"`heartbeat_interval` must be positive and at most half":              func(c *Config) { c.HeartbeatInterval = c.SessionTimeout },
 		"`max_in_flight_bytes` must be positive":                              func(c *Config) { c.MaxInFlightBytes = 0 },
 		"`max_unsettled_messages` must be positive":                           func(c *Config) { c.MaxUnsettledMessages = -1 },
 		"`max_concurrent_deliveries` must be positive":                        func(c *Config) { c.MaxConcurrentDeliveries = 0 },

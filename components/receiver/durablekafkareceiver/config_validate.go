@@ -26,7 +26,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.GroupID != "", "`group_id` must not be empty")
 	check(c.SessionTimeout > 0, "`session_timeout` must be positive")
-	check(c.HeartbeatInterval > 0 && c.HeartbeatInterval < c.SessionTimeout, "`heartbeat_interval` must be positive and less than `session_timeout`")
+	check(c.HeartbeatInterval > 0 && c.HeartbeatInterval <= c.SessionTimeout/2, "`heartbeat_interval` must be positive and at most half of `session_timeout`")
 	check(c.MaxInFlightBytes > 0, "`max_in_flight_bytes` must be positive")
 	check(c.MaxUnsettledMessages > 0, "`max_unsettled_messages` must be positive")
 	check(c.MaxConcurrentDeliveries > 0, "`max_concurrent_deliveries` must be positive")

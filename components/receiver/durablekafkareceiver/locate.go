@@ -188,7 +188,7 @@ func (s *session) relocate(l location) {
 	switch {
 	case expected > l.end:
 		s.truncated(expected, l)
-		s.restart(l.start, nil, 0)
+		s.restart(l.start, ledger.Metadata{}, 0)
 		s.redeliveredBelow = max(expected, l.end)
 	case expected < l.start:
 		from := expected
@@ -213,15 +213,15 @@ func (s *session) relocate(l location) {
 }
 
 // restart begins anew at the offset: what the partition had there is not what it has
-// now, but for merged ranges that are to be made again and singles below an offset.
-func (s *session) restart(offset int64, owed []ledger.Range, singlesBelow int64) {
+// now, but for what the metadata has, and singles below an offset.
+func (s *session) restart(offset int64, m ledger.Metadata, singlesBelow int64) {
 	end := s.ledger.End()
 	s.drop()
 	s.singlesBelow = singlesBelow
 	s.redeliveredBelow = max(end, s.redeliveredBelow)
 	s.committedEpoch = -1
 	s.lostVerdict = false
-	s.begin(offset, ledger.Metadata{Ranges: owed})
+	s.begin(offset, m)
 	// Nothing starts before the group knows of it.
 	s.reserve, s.reserved = max(offset, singlesBelow), offset
 	s.touched = true
@@ -260,12 +260,14 @@ func (s *session) truncated(expected int64, l location) {
 func (s *session) dataLoss(resetTo int64, err error) {
 	offset, end := min(resetTo, s.ledger.Committable()), s.ledger.End()
 	// Before the divergence is what was there before.
-	owed := slices.DeleteFunc(s.ledger.Rewind(), func(r ledger.Range) bool { return r.To > resetTo })
+	m := s.ledger.Metadata(end)
+	diverged := func(r ledger.Range) bool { return r.From < offset || r.To > resetTo }
+	m.Ranges, m.Settled = slices.DeleteFunc(m.Ranges, diverged), slices.DeleteFunc(m.Settled, diverged)
 	s.redeliveredBelow = max(end, s.redeliveredBelow)
 	s.logger.Error("The log of the partition was truncated; it is read again from where it diverged",
 		zap.Int64("offset", offset), zap.Error(err))
 	s.r.telemetry.ReceiverDurableKafkaRewinds.Add(s.ctx, 1, s.attributes.causes[causeLogTruncated])
-	s.restart(offset, owed, min(end, resetTo))
+	s.restart(offset, m, min(end, resetTo))
 }
 
 func (tp topicPartition) String() string { return fmt.Sprintf("%s/%d", tp.topic, tp.partition) }

@@ -41,6 +41,9 @@ var (
 const (
 	stressTopic      = "logs"
 	stressPartitions = 4
+	maxReported      = 20
+	// stressPatience is more than a rebalance takes that waits for a member that is gone.
+	stressPatience = rebalanceTimeout + 30*time.Second
 )
 
 // stressRow is a message as a request with an address stored it.
@@ -276,7 +279,7 @@ type stressGroup struct {
 func (g *stressGroup) start(instance string) {
 	config := g.k.config(stressTopic)
 	config.SessionTimeout = 10 * time.Second
-	config.Merge.Enabled = g.random.IntN(5) > 0
+	config.Merge.Enabled = g.random.IntN(3) > 0
 	config.Merge.MaxMessages = 2 + g.random.IntN(40)
 	config.Merge.MaxMessageBytes = 100
 	config.Merge.MaxBytes = 100 + g.random.IntN(1000)
@@ -381,6 +384,33 @@ func (g *stressGroup) harm() {
 	}
 }
 
+// finish waits until everything is there and committed. How long that takes depends on
+// what is left and on settings of the receivers; it fails when it does not go on.
+func (g *stressGroup) finish(produced [stressPartitions]int) {
+	last, since := int64(-1), time.Now()
+	for {
+		left, sum := 0, int64(0)
+		for partition, messages := range produced {
+			at, _ := g.k.commitOf(g.t, stressTopic, int32(partition))
+			sum += at
+			if at != int64(messages) {
+				left++
+			}
+		}
+		if left == 0 {
+			break
+		}
+		if sum != last {
+			last, since = sum, time.Now()
+		}
+		require.Less(g.t, time.Since(since), stressPatience, "%d partitions do not go on", left)
+		time.Sleep(50 * time.Millisecond)
+	}
+	for partition, messages := range produced {
+		assert.Zero(g.t, g.backend.missing(int32(partition), messages), "partition %d: missing of %d", partition, messages)
+	}
+}
+
 // produce writes mostly short messages, which are merged.
 func (g *stressGroup) produce(ctx context.Context, produced *[stressPartitions]int) {
 	for ctx.Err() == nil {
@@ -400,7 +430,7 @@ func (g *stressGroup) produce(ctx context.Context, produced *[stressPartitions]i
 			produced[partition]++
 		}
 		g.k.produce(g.t, records...)
-		sleep(ctx, time.Duration(g.random.IntN(15))*time.Millisecond)
+		sleep(ctx, time.Duration(g.random.IntN(60))*time.Millisecond)
 	}
 }
 
@@ -459,7 +489,7 @@ func TestStress(t *testing.T) {
 	defer stopLooking()
 	var background sync.WaitGroup
 	background.Go(func() {
-		for sleep(looking, time.Duration(5+rand.IntN(60))*time.Millisecond) {
+		for sleep(looking, time.Duration(5+rand.IntN(150))*time.Millisecond) {
 			backend.flush()
 		}
 	})
@@ -501,14 +531,7 @@ func TestStress(t *testing.T) {
 	backend.broken = false
 	backend.mu.Unlock()
 	backend.look()
-	// The end: everything is there once, and committed.
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		for partition, messages := range produced {
-			assert.Zero(c, backend.missing(int32(partition), messages), "partition %d: missing of %d", partition, messages)
-			at, _ := k.commitOf(t, stressTopic, int32(partition))
-			assert.EqualValues(c, messages, at, "partition %d: committed", partition)
-		}
-	}, time.Minute, 50*time.Millisecond)
+	g.finish(produced)
 	for _, r := range g.alive {
 		r.stop(t)
 	}
@@ -521,7 +544,7 @@ func TestStress(t *testing.T) {
 	defer check.mu.Unlock()
 	t.Logf("%d messages, %d requests, %d of them verified, %d kills of the backend, %d commits of partitions",
 		len(backend.rows), backend.requests, backend.verified, backend.kills, check.count)
-	assert.Empty(t, check.wrong)
-	assert.Empty(t, backend.twice)
+	assert.Empty(t, check.wrong[:min(len(check.wrong), maxReported)], "of %d", len(check.wrong))
+	assert.Empty(t, backend.twice[:min(len(backend.twice), maxReported)], "of %d", len(backend.twice))
 	assert.Positive(t, backend.kills)
 }
