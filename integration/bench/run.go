@@ -126,6 +126,9 @@ func (b *Backlog) consume(ctx context.Context, dir string, v Variant, logs *harn
 	if err := b.gate.waitHeld(ctx); err != nil {
 		return r, err
 	}
+	if err := waitKnown(ctx, logs); err != nil {
+		return r, err
+	}
 	before, err := consumer.Usage()
 	if err != nil {
 		return r, err
@@ -147,6 +150,23 @@ func (b *Backlog) consume(ctx context.Context, dir string, v Variant, logs *harn
 	r.ConsumerCPU = after.CPU - before.CPU
 	r.PeakRSS = after.PeakRSS
 	return r, err
+}
+
+// knownAfter is how long a backend has to be up before the durability extension can tell its process from the one before
+// it. What is delivered earlier is delivered again, which a drain is not about.
+const knownAfter = 4 * time.Second
+
+func waitKnown(ctx context.Context, logs *harness.VictoriaLogs) error {
+	return harness.Eventually(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		own, err := logs.Metrics(ctx)
+		if err != nil {
+			return err
+		}
+		if up := own.Sum("vm_app_uptime_seconds"); up < knownAfter.Seconds() {
+			return fmt.Errorf("VictoriaLogs is up for %g s", up)
+		}
+		return nil
+	})
 }
 
 // profileTime is how much of the drain a profile is of.

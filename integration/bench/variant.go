@@ -81,7 +81,10 @@ receivers:
     error_backoff: {enabled: true, initial_interval: 1s, max_interval: 30s, multiplier: 1.5, randomization_factor: 0.5, max_elapsed_time: 0s}
     max_fetch_size: 1048576
     max_partition_fetch_size: 524288
+extensions:
+  otlp_zero_copy_encoding:
 service:
+  extensions: [durability, fluent_bit_encoding, otlp_zero_copy_encoding, health_check, pprof, zpages]
   pipelines:
     logs/otlp: {receivers: [kafka]}
 `
