@@ -1,0 +1,28 @@
+// Package crucible runs the whole pipeline from real parts, breaks it in every way that it may be broken, and asks an
+// oracle what became of each record.
+//
+//	suite, err := crucible.NewSuite(ctx, crucible.Options{Cases: cases, Seed: 1, Lanes: 2})
+//	results, err := suite.Run(ctx)
+//
+// # Parts
+//
+// A lane is a cluster of three Kafka brokers that lives as long as the run. A site is what one case has to itself: two
+// agents, two consumers, the backends, topics and a consumer group of its own. Each process is on a host of its own
+// (package netlab). Where the machine does not allow that they are on loopback with proxies between them, and the
+// results say so.
+//
+// # Cases
+//
+// A Case is a plan of faults over a time of writing. Plan gives the events from the seed and the name of the case alone,
+// so that the same seed breaks the same parts at the same moments again. When the last fault is healed and the writers
+// have stopped, the case waits until the pipeline is at rest: nothing left in Kafka, nothing in the queues of the agents,
+// and nothing new in the backends. Then package oracle counts.
+//
+// Losses that are known are in KnownLosses with their cause. A case of that list that holds fails, so that the list can
+// only shrink.
+//
+// # Rivals
+//
+// A Profile says which agent and which consumer run. A rival is a configuration in rivals/, or any command that reads the
+// files or the topic and writes to VictoriaLogs.
+package crucible
