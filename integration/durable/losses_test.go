@@ -122,7 +122,7 @@ func TestPermanentErrorInOnePartition(t *testing.T) {
 		if loses {
 			// It stops before what is behind the refused record, or, when that was fetched already, drops the record.
 			eventually(t, func() bool { return stored() >= 1500 }, time.Minute, "the other partition goes on")
-			assert.Never(t, func() bool { return stored() == s.next }, 5*time.Second, 500*time.Millisecond)
+			never(t, func() bool { return stored() == s.next }, 5*time.Second, "the refused record is nowhere")
 			return
 		}
 		eventually(t, func() bool { return stored() == s.next-1 }, time.Minute, "everything else arrives")
@@ -155,7 +155,7 @@ func TestPoison(t *testing.T) {
 		stored := func() int64 { distinct, _ := s.count(t, logs); return distinct }
 		if loses {
 			eventually(t, func() bool { return stored() == 500 }, time.Minute, "what is before arrives")
-			assert.Never(t, func() bool { return stored() > 500 }, 5*time.Second, 500*time.Millisecond, "the partition is stopped")
+			never(t, func() bool { return stored() > 500 }, 5*time.Second, "the partition is stopped")
 			return
 		}
 		eventually(t, func() bool { return stored() == s.next }, time.Minute, "everything else arrives")

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -220,7 +219,22 @@ func refusingProxy(t *testing.T, backend string, refuses func(body []byte) bool)
 	return server
 }
 
+// pause is between two looks at a condition. The conditions run on the goroutine of the test: they fail it, and must not
+// outlive it.
+const pause = 100 * time.Millisecond
+
 // eventually waits for a condition.
 func eventually(t *testing.T, condition func() bool, wait time.Duration, what string) {
-	assert.Eventually(t, condition, wait, 100*time.Millisecond, what)
+	t.Helper()
+	for end := time.Now().Add(wait); !condition(); time.Sleep(pause) {
+		require.True(t, time.Now().Before(end), what)
+	}
+}
+
+// never holds that a condition does not come true for a while.
+func never(t *testing.T, condition func() bool, wait time.Duration, what string) {
+	t.Helper()
+	for end := time.Now().Add(wait); time.Now().Before(end); time.Sleep(pause) {
+		require.False(t, condition(), what)
+	}
 }

@@ -32,6 +32,8 @@ type labelPreserve struct {
 	passes sync.Pool
 
 	hostName func() (string, error)
+	// ready reads the environment and the host name, the first time it is called.
+	ready func() error
 }
 
 func newLabelPreserve(set processor.Settings, cfg *Config, signal pipeline.Signal) (*labelPreserve, error) {
@@ -63,6 +65,7 @@ func newLabelPreserve(set processor.Settings, cfg *Config, signal pipeline.Signa
 			attribute.String("outcome", outcome))...))
 	}
 	lp.passes.New = func() any { return lp.newPass(false) }
+	lp.ready = sync.OnceValue(lp.readConstants)
 	return lp, nil
 }
 
@@ -81,8 +84,10 @@ func (lp *labelPreserve) options() []processorhelper.Option {
 	}
 }
 
-// start reads the environment and the host name, once.
-func (lp *labelPreserve) start(context.Context, component.Host) error {
+// start reads the environment and the host name, unless a batch came first.
+func (lp *labelPreserve) start(context.Context, component.Host) error { return lp.ready() }
+
+func (lp *labelPreserve) readConstants() error {
 	// Here and not in the factory: feature gates are set between the two.
 	if canShare() {
 		lp.passes.New = func() any { return lp.newPass(true) }
@@ -95,6 +100,11 @@ func (lp *labelPreserve) start(context.Context, component.Host) error {
 // receiver would commit what was never sent.
 func (lp *labelPreserve) begin(ctx context.Context) (*pass, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// A receiver that several pipelines share is started with the first of them, and may deliver before the processors
+	// of the others are.
+	if err := lp.ready(); err != nil {
 		return nil, err
 	}
 	p := lp.passes.Get().(*pass)

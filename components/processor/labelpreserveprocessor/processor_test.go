@@ -78,6 +78,22 @@ func groupsOf(logs plog.Logs) []group {
 	return groups
 }
 
+// TestABatchBeforeTheStart holds that a batch which a shared receiver delivers before the processor is started has its
+// labels, too.
+func TestABatchBeforeTheStart(t *testing.T) {
+	t.Setenv("EARLY_SITE", "zrh-1")
+	cfg := newDefaultConfig()
+	cfg.Labels = []LabelConfig{{Name: "site_name", From: []SourceConfig{{Source: sourceEnv, Key: "EARLY_SITE"}}}}
+	lp, err := newLabelPreserve(processortest.NewNopSettings(metadata.Type), cfg, pipeline.SignalLogs)
+	require.NoError(t, err)
+	logs := plog.NewLogs()
+	logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	logs, err = lp.processLogs(t.Context(), logs)
+	require.NoError(t, err)
+	value, _ := logs.ResourceLogs().At(0).Resource().Attributes().Get("site_name")
+	assert.Equal(t, "zrh-1", value.Str())
+}
+
 func TestResolve(t *testing.T) {
 	t.Setenv("BREAKWATER_TEST_SITE", "from env")
 	t.Setenv("BREAKWATER_TEST_EMPTY", "")
