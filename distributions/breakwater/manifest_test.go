@@ -208,3 +208,17 @@ func TestLosslessGatesAreOn(t *testing.T) {
 		assert.True(t, on[gate], gate)
 	}
 }
+
+// The go command puts a requirement that is new into a block of its kind, and makes another block when direct and
+// indirect ones are mixed.
+func TestRequirementsAreInBlocksOfOneKind(t *testing.T) {
+	last := ""
+	for _, r := range readGoMod(t).Require {
+		if !r.Indirect {
+			require.Empty(t, last, "%s is no indirect requirement, but after one", r.Mod.Path)
+			continue
+		}
+		last = r.Mod.Path
+	}
+	require.NotEmpty(t, last)
+}

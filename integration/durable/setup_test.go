@@ -49,7 +49,7 @@ func (c *consumer) config(t *testing.T) string {
 	if c.dir == "" {
 		c.dir = t.TempDir()
 	}
-	settings, extra, pipelines := c.settings, "", "logs: {receivers: ["+c.receiver+"], exporters: [victorialogs]}"
+	settings, extra, pipelines := c.settings, "", "{logs: {receivers: ["+c.receiver+"], exporters: [victorialogs]}}"
 	if c.receiver == ours {
 		settings += c.own
 		settings += fmt.Sprintf(", dead_letter: {directory: %q}", c.deadDir())
@@ -84,17 +84,10 @@ service:
     metrics:
       level: normal
       readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: "${env:METRICS_PORT}"}}}}]
-`, c.receiver, settings, c.endpoint, extra, indent(pipelines))
+`, c.receiver, settings, c.endpoint, extra, pipelines)
 	file := filepath.Join(c.dir, "consumer.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	return file
-}
-
-func indent(pipelines string) string {
-	if pipelines[0] == '{' {
-		return pipelines
-	}
-	return "{" + pipelines + "}"
 }
 
 // deadDir is where dead letters of ours are.

@@ -25,10 +25,6 @@ const (
 	// redeliveredKey is there when the messages may have been delivered before. The value
 	// is the time, Unix milliseconds, of the last possible earlier delivery.
 	redeliveredKey = "breakwater.redelivered"
-	topicKey       = "breakwater.kafka.topic"
-	partitionKey   = "breakwater.kafka.partition"
-	offsetKey      = "breakwater.kafka.offset"
-	lastOffsetKey  = "breakwater.kafka.last_offset"
 	// Those of upstream's receiver.
 	upstreamTopicKey     = "kafka.topic"
 	upstreamPartitionKey = "kafka.partition"
@@ -74,8 +70,6 @@ const (
 	kindUndecodable = "undecodable"
 	kindDeadLetter  = "dead_letter"
 )
-
-const reasonUndecodable = "undecodable"
 
 // deliveryError is an error of the receiver's own doing.
 type deliveryError struct {
@@ -221,7 +215,7 @@ func (s *session) bury(d *delivery) error {
 
 func (s *session) letter(record *kgo.Record, err error) deadletter.Letter {
 	letter := deadletter.Letter{
-		Reason:    reasonUndecodable,
+		Reason:    deadletter.ReasonUndecodable,
 		Error:     err.Error(),
 		Signal:    s.r.signal.name(),
 		Encoding:  s.r.topics.Encoding,
@@ -250,10 +244,10 @@ func (s *session) context(d *delivery) context.Context {
 		metadata[h.Key] = append(metadata[h.Key], string(h.Value))
 	}
 	// Nobody but the receiver says where a message is from.
-	metadata[upstreamTopicKey], metadata[topicKey] = s.attributes.topic, s.attributes.topic
-	metadata[upstreamPartitionKey], metadata[partitionKey] = s.attributes.partition, s.attributes.partition
-	metadata[upstreamOffsetKey], metadata[offsetKey] = offset, offset
-	metadata[lastOffsetKey] = []string{strconv.FormatInt(last.Offset, 10)}
+	metadata[upstreamTopicKey], metadata[deadletter.MetadataTopic] = s.attributes.topic, s.attributes.topic
+	metadata[upstreamPartitionKey], metadata[deadletter.MetadataPartition] = s.attributes.partition, s.attributes.partition
+	metadata[upstreamOffsetKey], metadata[deadletter.MetadataOffset] = offset, offset
+	metadata[deadletter.MetadataLastOffset] = []string{strconv.FormatInt(last.Offset, 10)}
 	delete(metadata, redeliveredKey)
 	if d.redelivered != 0 {
 		metadata[redeliveredKey] = []string{strconv.FormatInt(d.redelivered, 10)}

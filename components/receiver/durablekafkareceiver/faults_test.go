@@ -273,7 +273,7 @@ func TestPoisonGoesToTheDeadLetters(t *testing.T) {
 		require.Len(t, lines, 2)
 		for _, line := range lines {
 			require.True(t, json.Valid([]byte(line)))
-			assert.Contains(t, line, reasonUndecodable)
+			assert.Contains(t, line, deadletter.ReasonUndecodable)
 		}
 	}
 }

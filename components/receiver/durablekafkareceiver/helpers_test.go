@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
 	"github.com/breakwater-otel/breakwater/components/internal/durability"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/metadata"
@@ -337,9 +338,9 @@ func read(ctx context.Context, logs plog.Logs) got {
 		}
 		return ""
 	}
-	g.topic, g.partition = one(topicKey), one(partitionKey)
-	g.from, _ = strconv.ParseInt(one(offsetKey), 10, 64)
-	last, _ := strconv.ParseInt(one(lastOffsetKey), 10, 64)
+	g.topic, g.partition = one(deadletter.MetadataTopic), one(deadletter.MetadataPartition)
+	g.from, _ = strconv.ParseInt(one(deadletter.MetadataOffset), 10, 64)
+	last, _ := strconv.ParseInt(one(deadletter.MetadataLastOffset), 10, 64)
 	g.to = last + 1
 	g.redelivered = one(redeliveredKey) != ""
 	return g

@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
 )
 
 // Causes; the values are those of the attribute `cause` in metadata.yaml.
@@ -37,7 +39,7 @@ func newSessionAttributes(tp topicPartition) sessionAttributes {
 		topic:       []string{tp.topic},
 		partition:   []string{strconv.Itoa(int(tp.partition))},
 		set:         with(),
-		undecodable: with(attribute.String("reason", reasonUndecodable)),
+		undecodable: with(attribute.String("reason", deadletter.ReasonUndecodable)),
 		kinds:       make(map[string]metric.AddOption),
 		causes:      make(map[string]metric.AddOption),
 	}
