@@ -19,12 +19,6 @@ const (
 		"committed when it had answered."
 	flushWhere = "kafkareceiver consumer_franz.go:425; VictoriaLogs and VictoriaMetrics flush what is in memory every 5 s"
 
-	lokiCause = "Loki answers, and after the kill a few of the requests before it are not there. Nothing is read again: the flush window of Loki is taken for 0."
-	lokiWhere = "Loki v3.7.8, behind durability with flush_window 0"
-
-	splitCause = "A line over 1 MiB, its number and checksum included, becomes two records: `max_log_size` of file_log is left at its default. No byte is lost."
-	splitWhere = "filelogreceiver, pkg/stanza fileconsumer/config.go: max_log_size"
-
 	stoppedCause = "A message that cannot be decoded stops its partition for good, as it is configured: the alternative is to skip it in silence."
 	stoppedWhere = "kafkareceiver consumer_franz.go:354"
 )
@@ -49,9 +43,7 @@ func KnownLosses() []report.KnownLoss {
 		add(report.Lost, "permanent-errors", permanentCause, permanentWhere, profile, "credentials-revoked", "acl-removed")
 		add(report.Lost, "recreated-topic", recreatedCause, recreatedWhere, profile, "topic-deleted")
 		add(report.Lost, "queue-on-a-full-disk", forgottenCause, forgottenWhere, profile, "disk-full-agent-and-kill")
-		add(report.Corrupted, "split-lines", splitCause, splitWhere, profile, "large-lines")
 	}
-	add(report.Lost, "loki-unflushed", lokiCause, lokiWhere, shippedName, "loki-kill")
 	add(report.Lost, "unflushed", flushCause, flushWhere, upstreamName,
 		"victorialogs-kill", "victoriametrics-kill", "kill-consumer-and-victorialogs", "kill-consumers-and-backends",
 		"kill-victoriametrics-and-broker", "victorialogs-away-and-rebalances")

@@ -27,6 +27,8 @@ type Case struct {
 	Exact bool
 	// Short cases are in the subset that the tests run.
 	Short bool
+	// Seeds cases are those of the promise of the consumer: they are run with several seeds, too.
+	Seeds bool
 
 	plan func(*planner)
 }

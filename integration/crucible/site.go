@@ -35,6 +35,10 @@ type process interface {
 // lokiMargin is by how much records may be older than their case, and longer than its length it may last.
 const lokiMargin = 20 * time.Minute
 
+// lokiCheckpoints is how often Loki has all on disk. Twice as long is the flush window of the consumers, who would not
+// commit within the time of a case with those of the product, 5 min and 10 min.
+const lokiCheckpoints = 5 * time.Second
+
 // smallDisk is the size of a disk that is to be full.
 const smallDisk = 256 << 20
 
@@ -196,7 +200,9 @@ func (s *site) startLoki(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.loki, err = harness.NewLoki(harness.LokiOptions{Dir: filepath.Join(s.dir, Loki), Host: host}); err != nil {
+	if s.loki, err = harness.NewLoki(harness.LokiOptions{
+		Dir: filepath.Join(s.dir, Loki), Host: host, Checkpoints: lokiCheckpoints,
+	}); err != nil {
 		return err
 	}
 	return s.startPart(ctx, Loki, s.loki, s.loki.Close)
@@ -258,6 +264,7 @@ func (s *site) startConsumers(ctx context.Context) error {
 	program := s.profile.Consumer
 	if s.setup.Loki {
 		program = s.profile.LokiConsumer
+		s.env["LOKI_FLUSH_WINDOW"] = (2 * lokiCheckpoints).String()
 	}
 	for _, name := range []string{Consumer1, Consumer2} {
 		consumer, err := s.newShipper(name, consumerUser, program, nil)
