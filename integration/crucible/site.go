@@ -130,7 +130,10 @@ func (s *site) startTopics(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.ensureTopics(ctx)
+	// A cluster that the case before has broken may need a moment.
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
+	return harness.Eventually(ctx, time.Second, s.ensureTopics)
 }
 
 func (s *site) ensureTopics(ctx context.Context) error {
