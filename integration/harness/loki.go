@@ -12,9 +12,12 @@ import (
 
 // LokiOptions configures a Loki. The zero value will do.
 type LokiOptions struct {
-	Name string   // "loki" by default
-	Dir  string   // data and log; a temporary directory by default
-	Args []string // further flags, which win over integration/loki/loki.yaml
+	Name string // "loki" by default
+	Dir  string // data and log; a temporary directory by default
+	// Config is the configuration, relative to the root of the repository;
+	// integration/loki/loki.yaml by default, which has no limits.
+	Config string
+	Args   []string // further flags, which win over the configuration
 	// Binary is the cached build by default (package prepare).
 	Binary string
 
@@ -45,6 +48,9 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Config == "" {
+		opts.Config = filepath.Join("integration", "loki", "loki.yaml")
+	}
 	place, err := newPlace(opts.Name, opts.Dir, 2)
 	if err != nil {
 		return nil, err
@@ -61,7 +67,7 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 	url := "http://" + hostAddr(opts.Host, place.ports[0])
 	client := hostClient(opts.Host)
 	flags := []string{
-		"-config.file=" + filepath.Join(root, "integration", "loki", "loki.yaml"),
+		"-config.file=" + filepath.Join(root, opts.Config),
 		"-server.http-listen-address=" + listenIP,
 		"-server.http-listen-port=" + strconv.Itoa(place.ports[0]),
 		// Its own parts talk to each other here.

@@ -22,7 +22,12 @@ const (
 	VictoriaLogs    BackendType = "victorialogs"
 	VictoriaMetrics BackendType = "victoriametrics"
 	Loki            BackendType = "loki"
+	Prometheus      BackendType = "prometheus"
 )
+
+// victoria reports whether the backend is of the code base of VictoriaMetrics, whose
+// processes tell their start in whole seconds, their uptime and their flags.
+func (t BackendType) victoria() bool { return t == VictoriaLogs || t == VictoriaMetrics }
 
 // defaultFlushWindow is 15 s for the two that write to memory first, flush it every
 // 5 s (-inmemoryDataFlushInterval) and were measured to lose up to 11 s to a SIGKILL.
@@ -42,6 +47,8 @@ var defaultFlushWindow = map[BackendType]time.Duration{
 	VictoriaLogs:    15 * time.Second,
 	VictoriaMetrics: 15 * time.Second,
 	Loki:            11 * time.Minute,
+	// It writes its WAL before it answers, and repairs and reads all of it (tsdb/wlog).
+	Prometheus: 0,
 }
 
 const (
@@ -62,7 +69,8 @@ type BackendConfig struct {
 	// ClientConfig holds the endpoint of a single node, and timeout, TLS, auth and
 	// headers of all nodes. The endpoint is the base URL; /metrics is appended.
 	confighttp.ClientConfig `mapstructure:",squash"`
-	// Endpoints are the base URLs of the nodes, in place of `endpoint`.
+	// Endpoints are the base URLs of the nodes. Where there are some, `endpoint` is not
+	// looked at.
 	Endpoints []string `mapstructure:"endpoints"`
 	// Type of the backend.
 	Type BackendType `mapstructure:"type"`
@@ -112,12 +120,12 @@ func (c *BackendConfig) mistakes() (errs []error) {
 	_, known := defaultFlushWindow[c.Type]
 	switch {
 	case c.Type == "":
-		errs = append(errs, errors.New("`type` must be set: victorialogs, victoriametrics or loki"))
+		errs = append(errs, errors.New("`type` must be set: victorialogs, victoriametrics, loki or prometheus"))
 	case !known:
-		errs = append(errs, fmt.Errorf("`type` must be victorialogs, victoriametrics or loki, not %q", string(c.Type)))
+		errs = append(errs, fmt.Errorf("`type` must be victorialogs, victoriametrics, loki or prometheus, not %q", string(c.Type)))
 	case c.FlushWindow < 0:
 		errs = append(errs, errors.New("`flush_window` must not be negative"))
-	case c.FlushWindow == 0 && c.Type != Loki: // whose replicas may have what one of them forgets
+	case c.FlushWindow == 0 && c.Type.victoria():
 		errs = append(errs, fmt.Errorf("`flush_window` must be positive: %s answers before the data is on disk", c.Type))
 	}
 	if c.Timeout <= 0 {
@@ -126,9 +134,7 @@ func (c *BackendConfig) mistakes() (errs []error) {
 	switch {
 	case c.Endpoint == "" && len(c.Endpoints) == 0:
 		errs = append(errs, errors.New("`endpoint` or `endpoints` must be set: the base URL of each node"))
-	case c.Endpoint != "" && len(c.Endpoints) > 0:
-		errs = append(errs, errors.New("`endpoint` and `endpoints` must not both be set"))
-	case c.Endpoint != "":
+	case len(c.Endpoints) == 0:
 		if _, err := nodeURL(c.Endpoint); err != nil {
 			errs = append(errs, fmt.Errorf("`endpoint` %w", err))
 		}
@@ -151,7 +157,7 @@ func (c *BackendConfig) mistakes() (errs []error) {
 // nodes returns the URL of the metrics of each node.
 func (c *BackendConfig) nodes() ([]*url.URL, error) {
 	endpoints := c.Endpoints
-	if c.Endpoint != "" {
+	if len(endpoints) == 0 {
 		endpoints = []string{c.Endpoint}
 	}
 	urls := make([]*url.URL, 0, len(endpoints))
