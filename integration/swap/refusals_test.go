@@ -43,7 +43,7 @@ func TestWhatLokiRefuses(t *testing.T) {
 		"label":        "label value too long",
 		"new stream":   "maximum active stream limit exceeded",
 		"malformed":    "invalid JSON at byte",
-		"invalid time": "`time_keys`",
+		"invalid time": `"@timestamp" of record 0 is not a timestamp`,
 	}
 	records := []*kgo.Record{
 		message("1 MiB", now, func(f map[string]any) { f["log"] = strings.Repeat("x", 1<<20) }),
@@ -55,7 +55,7 @@ func TestWhatLokiRefuses(t *testing.T) {
 			}
 		}),
 		message("label", now, func(f map[string]any) { f["service_name"] = strings.Repeat("x", 3000) }),
-		{Topic: topic, Key: []byte("malformed"), Value: []byte(`{"@timestamp": "2026-`)},
+		{Topic: topic, Key: []byte("malformed"), Value: []byte(`{"@timestamp": nonsense}`)},
 		message("invalid time", now, func(f map[string]any) { f["@timestamp"] = "yesterday" }),
 	}
 	const good = 500

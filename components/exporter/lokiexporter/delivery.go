@@ -21,8 +21,8 @@ import (
 
 const (
 	// maxFruitlessProbes is how many requests in a row may be refused before their parts are not looked at any more: the
-	// server refuses everything. It is well over the depth of the search for a single record of a part.
-	maxFruitlessProbes = 64
+	// server refuses everything, for a reason that it gives no limit for.
+	maxFruitlessProbes = 512
 	// maxResponseBytes bounds what is read of an answer.
 	maxResponseBytes = 64 * 1024
 )

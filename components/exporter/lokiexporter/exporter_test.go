@@ -109,8 +109,13 @@ func TestAStreamIsARequest(t *testing.T) {
 }
 
 func TestRefusedRecordsAreFoundAmongMany(t *testing.T) {
+	var hundred []int
+	for i := range 100 {
+		hundred = append(hundred, 437+i)
+	}
 	for name, bad := range map[string][]int{
-		"first": {0}, "last": {999}, "one": {500}, "neighbours": {499, 500, 501}, "some": {3, 77, 500, 998},
+		"hundred": hundred,
+		"first":   {0}, "last": {999}, "one": {500}, "neighbours": {499, 500, 501}, "some": {3, 77, 500, 998},
 	} {
 		t.Run(name, func(t *testing.T) {
 			loki := newLokiDouble(t)
@@ -170,7 +175,7 @@ func TestHintsSpareRequests(t *testing.T) {
 			return 0, ""
 		}, 1000, 2, "line_bytes"},
 		"stream limit": {lines[:1], func(string, time.Time) (int, string) { return http.StatusTooManyRequests, limited }, 0, 1, "stream_limit"},
-		"everything":   {lines, func(string, time.Time) (int, string) { return http.StatusBadRequest, "no" }, 0, 300, "other"},
+		"everything":   {lines, func(string, time.Time) (int, string) { return http.StatusBadRequest, "no" }, 0, 600, "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			loki := newLokiDouble(t)
