@@ -237,8 +237,8 @@ func TestEveryReasonIsAnErrorOfItsOwn(t *testing.T) {
 	metadatatest.AssertEqualExporterLokiRefusedRecords(t, telemetry, []metricdata.DataPoint[int64]{
 		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "too_new"))},
 		{Value: 1, Attributes: attribute.NewSet(attribute.String("reason", "structured_metadata"))},
-	}, metricdatatest.IgnoreTimestamp())
-	metadatatest.AssertEqualExporterLokiSentRecords(t, telemetry, []metricdata.DataPoint[int64]{{Value: 8}}, metricdatatest.IgnoreTimestamp())
+	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+	metadatatest.AssertEqualExporterLokiSentRecords(t, telemetry, []metricdata.DataPoint[int64]{{Value: 8}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 
 // Only what is not delivered is tried again, and what is refused is not forgotten over it.
