@@ -54,7 +54,7 @@ func Profiles() []Profile {
 		About:         "configs/agent.yaml and configs/consumer.yaml",
 		Agent:         Program{Configs: []string{"configs/agent.yaml"}},
 		Consumer:      Program{Configs: []string{"configs/consumer.yaml"}},
-		LokiConsumer:  Program{Configs: []string{"integration/crucible/rivals/loki-consumer.yaml"}, Loki: true},
+		LokiConsumer:  Program{Configs: []string{"configs/consumer-loki.yaml"}, Loki: true},
 		SmallMessages: true,
 		Exact:         true,
 	}
