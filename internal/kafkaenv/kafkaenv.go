@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,7 +48,7 @@ func Options(getenv func(string) string) ([]kgo.Opt, error) {
 	if mechanism != nil {
 		opts = append(opts, kgo.SASL(mechanism))
 	}
-	return opts, nil
+	return slices.Clip(opts), nil // callers append to it
 }
 
 func saslMechanism(getenv func(string) string) (sasl.Mechanism, error) {
@@ -120,13 +121,14 @@ func tlsConfig(getenv func(string) string) (*tls.Config, error) {
 
 // Explain adds to an error of a client what an operator should look at.
 func Explain(err error) error {
-	if advice := advice(err); advice != "" {
+	if advice := Advice(err); advice != "" {
 		return fmt.Errorf("%w (%s)", err, advice)
 	}
 	return err
 }
 
-func advice(err error) string {
+// Advice says what an operator should look at, or "" if the error is of another kind.
+func Advice(err error) string {
 	var (
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError

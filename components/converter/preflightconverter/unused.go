@@ -23,10 +23,10 @@ func checkUnused(conf *confmap.Conf, getenv func(string) string) error {
 	}
 	for path, settings := range kafkaClients(conf) {
 		if auth, _ := settings["auth"].(map[string]any); auth == nil {
-			missing(path, "auth::sasl", "kafka-sasl.<profile>.yaml", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD_FILE")
+			missing(path, "auth::sasl", "kafka-sasl.yaml", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD_FILE")
 		}
 		if secure, _ := settings["tls"].(map[string]any); secure == nil {
-			missing(path, "tls", "kafka-tls.<profile>.yaml", tlsVariables("KAFKA")...)
+			missing(path, "tls", "kafka-tls.yaml", tlsVariables("KAFKA")...)
 		}
 	}
 	for id, settings := range components(conf, "receivers", "otlp") {
@@ -52,8 +52,8 @@ func checkUnused(conf *confmap.Conf, getenv func(string) string) error {
 			}
 			backend := strings.ToLower(prefix)
 			if auth, _ := block["auth"].(map[string]any); auth == nil {
-				missing(path, "auth", backend+"-basic.<profile>.yaml", prefix+"_USERNAME", prefix+"_PASSWORD_FILE")
-				missing(path, "auth", backend+"-bearer.<profile>.yaml", prefix+"_TOKEN_FILE")
+				missing(path, "auth", backend+"-basic.yaml", prefix+"_USERNAME", prefix+"_PASSWORD_FILE")
+				missing(path, "auth", backend+"-bearer.yaml", prefix+"_TOKEN_FILE")
 			}
 			if !strings.HasPrefix(endpoint, "https://") {
 				for _, name := range tlsVariables(prefix) {
