@@ -49,6 +49,7 @@ func testPipeline(t *testing.T, s *site) {
 		Configs: []string{
 			"configs/consumer.yaml", "configs/security.d/kafka-tls.yaml", "configs/security.d/backends-tls.yaml",
 			"configs/security.d/victorialogs-basic.yaml", "configs/security.d/victoriametrics-bearer.yaml",
+			"yaml:security::kafka::tls::reload_interval: 1s", // a minute is long for a test
 		},
 	})
 	agentEnv := s.agentEnv(t)

@@ -38,7 +38,7 @@ const (
 	newLogsPassword = "new-logs-password"
 	token           = "metrics-token-1"
 	newToken        = "metrics-token-2"
-	standalonePass  = "12345678"
+	standalonePass  = "314159265358979"
 )
 
 var secrets = []string{agentPassword, otherPassword, logsPassword, newLogsPassword, token, newToken, standalonePass}

@@ -50,7 +50,7 @@ func checkSASL(path []string, settings map[string]any, logger *zap.Logger) error
 	name := func(key string) string {
 		return setting(below(path, "auth", "sasl", key), "KAFKA", "SASL_"+strings.ToUpper(key))
 	}
-	mechanism, _ := sasl["mechanism"].(string)
+	mechanism := text(sasl["mechanism"])
 	switch mechanism {
 	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
 	case "OAUTHBEARER", "AWS_MSK_IAM_OAUTHBEARER":
@@ -58,7 +58,7 @@ func checkSASL(path []string, settings map[string]any, logger *zap.Logger) error
 	default:
 		return fmt.Errorf("%s is %q; it must be one of %s", name("mechanism"), mechanism, strings.Join(saslMechanisms, ", "))
 	}
-	if user, _ := sasl["username"].(string); user == "" {
+	if text(sasl["username"]) == "" {
 		return fmt.Errorf("%s must not be empty", name("username"))
 	}
 	if secure, _ := settings["tls"].(map[string]any); secure == nil && mechanism == "PLAIN" {
@@ -73,10 +73,9 @@ func checkBasicAuth(path []string, client map[string]any, logger *zap.Logger) er
 		return setting(below(path, key), prefix, strings.ToUpper(key))
 	}
 	var errs []error
-	user, _ := client["username"].(string)
-	userFile, _ := client["username_file"].(string)
+	user := text(client["username"])
 	switch {
-	case user == "" && userFile == "":
+	case user == "" && text(client["username_file"]) == "":
 		errs = append(errs, fmt.Errorf("%s must not be empty", name("username")))
 	case strings.Contains(user, ":"):
 		errs = append(errs, fmt.Errorf("%s must not hold a colon", name("username")))
@@ -90,7 +89,7 @@ func checkBasicAuth(path []string, client map[string]any, logger *zap.Logger) er
 // checkSecretFile reports a file that the authenticators could not use, or would use otherwise than it says: they trim
 // blanks at both ends.
 func checkSecretFile(name string, value any, logger *zap.Logger) error {
-	path, _ := value.(string)
+	path := text(value)
 	if path == "" {
 		return fmt.Errorf("%s %w", name, secretfile.ErrNotSet)
 	}

@@ -115,9 +115,11 @@ func TestSecurityMistakes(t *testing.T) {
 
 		"mechanism":        {config: sasl("mechanism: SCRAM, username: u"), want: "`exporters::kafka::auth::sasl::mechanism` (KAFKA_SASL_MECHANISM in the shipped profiles) is \"SCRAM\"; it must be one of PLAIN"},
 		"no user":          {config: sasl("mechanism: PLAIN, username: ''"), want: "(KAFKA_SASL_USERNAME in the shipped profiles) must not be empty"},
+		"user of digits":   {config: sasl("mechanism: PLAIN, username: 7")},
 		"other mechanisms": {config: sasl("mechanism: OAUTHBEARER")},
 
 		"basic":             {config: "{extensions: {basicauth/victorialogs: {client_auth: {username: u, password_file: SECRET}}}}"},
+		"basic, digits":     {config: "{extensions: {basicauth/victorialogs: {client_auth: {username: 7, password_file: SECRET}}}}"},
 		"basic, no user":    {config: "{extensions: {basicauth/victorialogs: {client_auth: {username: '', password_file: SECRET}}}}", want: "(VICTORIALOGS_USERNAME in the shipped profiles) must not be empty"},
 		"basic, colon":      {config: "{extensions: {basicauth: {client_auth: {username: 'a:b', password: x}}}}", want: "must not hold a colon"},
 		"basic, no file":    {config: "{extensions: {basicauth/loki: {client_auth: {username: u, password_file: ''}}}}", want: "(LOKI_PASSWORD_FILE in the shipped profiles) is not set"},

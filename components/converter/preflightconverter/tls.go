@@ -55,7 +55,7 @@ func checkTLSBlock(path []string, block map[string]any, logger *zap.Logger) erro
 	name := func(key string) string {
 		return setting(below(path, key), prefix, "TLS_"+strings.ToUpper(key))
 	}
-	file := func(key string) string { text, _ := block[key].(string); return text }
+	file := func(key string) string { return text(block[key]) }
 	isSet := func(kind string) bool { return file(kind+"_file") != "" || block[kind+"_pem"] != nil }
 
 	var errs []error
@@ -80,11 +80,11 @@ func checkTLSBlock(path []string, block map[string]any, logger *zap.Logger) erro
 }
 
 func checkAuthorities(path string) error {
-	text, err := os.ReadFile(path)
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+	if !x509.NewCertPool().AppendCertsFromPEM(content) {
 		return fmt.Errorf("%s holds no certificate in PEM", path)
 	}
 	return nil

@@ -59,11 +59,19 @@ func variablePrefix(path []string) string {
 	return ""
 }
 
+// text is a value that is read as a string. Out of a variable, one that looks like a number or a truth value is one here.
+func text(value any) string {
+	if value == nil {
+		return ""
+	}
+	return fmt.Sprint(value)
+}
+
 // setting is a name for messages: the path, and the variable of the contract, if there is one.
 func setting(path []string, prefix, suffix string) string {
-	text := "`" + strings.Join(path, "::") + "`"
+	name := "`" + strings.Join(path, "::") + "`"
 	if prefix == "" {
-		return text
+		return name
 	}
-	return fmt.Sprintf("%s (%s_%s in the shipped profiles)", text, prefix, suffix)
+	return fmt.Sprintf("%s (%s_%s in the shipped profiles)", name, prefix, suffix)
 }
