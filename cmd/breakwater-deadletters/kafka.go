@@ -17,7 +17,7 @@ const maxMessageBytes = 32 << 20
 
 // newProducer returns a client that has reached Kafka.
 func newProducer(ctx context.Context, opts *options) (*kgo.Client, error) {
-	client, err := kgo.NewClient(
+	client, err := kgo.NewClient(append(opts.secure,
 		kgo.SeedBrokers(opts.brokers...),
 		kgo.ClientID(clientID),
 		kgo.DialTimeout(min(5*time.Second, opts.timeout)),
@@ -26,7 +26,7 @@ func newProducer(ctx context.Context, opts *options) (*kgo.Client, error) {
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.SnappyCompression(), kgo.NoCompression()),
 		kgo.AllowIdempotentProduceCancellation(), // an end of the wait is an end
 		kgo.MetadataMinAge(250*time.Millisecond),
-	)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("KAFKA_BROKERS %s: %w", strings.Join(opts.brokers, ","), err)
 	}

@@ -1,6 +1,8 @@
 // Command breakwater-deadletters lists, shows and replays dead letters, from the Kafka
 // topic or from files.
 //
+// KAFKA_SASL_* and KAFKA_TLS_* say how it logs in to Kafka, as for the collector (docs/security.md).
+//
 // It exits with 0 when it did what was asked for, and with 1 when it could not.
 package main
 
@@ -16,11 +18,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/breakwater-otel/breakwater/internal/kafkaenv"
 	"github.com/breakwater-otel/breakwater/internal/letters"
 	"github.com/breakwater-otel/breakwater/internal/topics"
 )
-
-const defaultBrokers = "127.0.0.1:9092"
 
 const usage = `usage: breakwater-deadletters <command> [flags]
 
@@ -34,6 +37,7 @@ breakwater-deadletters <command> -h lists the flags.
 // options are what the command line and the environment say.
 type options struct {
 	brokers []string
+	secure  []kgo.Opt
 	topic   string
 	files   []string
 	timeout time.Duration
@@ -107,7 +111,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return command(ctx, opts, from, stdout)
 	}()
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "breakwater-deadletters: error:", oneLine(err.Error()))
+		_, _ = fmt.Fprintln(stderr, "breakwater-deadletters: error:", oneLine(kafkaenv.Explain(err).Error()))
 		return 1
 	}
 	return 0
@@ -122,10 +126,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	flags := flag.NewFlagSet("breakwater-deadletters "+command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	var ids, files string
-	brokers := getenv("KAFKA_BROKERS")
-	if brokers == "" {
-		brokers = defaultBrokers
-	}
+	brokers := kafkaenv.Brokers(getenv)
 	flags.StringVar(&brokers, "brokers", brokers, "comma-separated `addresses` of Kafka; KAFKA_BROKERS by default")
 	flags.StringVar(&opts.topic, "topic", names[topics.DeadLetters].Name, "dead letter `topic`; KAFKA_DLQ_TOPIC by default")
 	flags.StringVar(&files, "files", "", "comma-separated files or directories of dead letters, instead of the topic")
@@ -165,7 +166,9 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if command == "show" && flags.NArg() > 0 {
 		opts.id = flags.Arg(0)
 	}
-	if err := opts.check(command, flags); err != nil {
+	var err error
+	opts.secure, err = kafkaenv.Options(getenv)
+	if err = errors.Join(err, opts.check(command, flags)); err != nil {
 		_, _ = fmt.Fprintln(stderr, "breakwater-deadletters: error:", err)
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func open(ctx context.Context, opts *options) (source, error) {
 
 type topicSource struct {
 	brokers []string
+	secure  []kgo.Opt
 	topic   string
 	timeout time.Duration
 	client  *kgo.Client // for all but reading
@@ -65,7 +66,7 @@ func openTopic(ctx context.Context, opts *options) (*topicSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &topicSource{brokers: opts.brokers, topic: opts.topic, timeout: opts.timeout, client: client}, nil
+	return &topicSource{brokers: opts.brokers, secure: opts.secure, topic: opts.topic, timeout: opts.timeout, client: client}, nil
 }
 
 func (s *topicSource) close() { s.client.Close() }
@@ -113,7 +114,7 @@ func (s *topicSource) scan(ctx context.Context, spans map[int32]span, visit func
 	if len(from) == 0 {
 		return nil
 	}
-	reader, err := kgo.NewClient(
+	reader, err := kgo.NewClient(append(s.secure,
 		kgo.SeedBrokers(s.brokers...),
 		kgo.ClientID(clientID),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: from}),
@@ -122,7 +123,7 @@ func (s *topicSource) scan(ctx context.Context, spans map[int32]span, visit func
 		kgo.FetchMaxBytes(8<<20),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.MaxConcurrentFetches(1),
-	)
+	)...)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@
 // pipeline: it creates those that are missing and reports those that guarantee
 // less than wanted, which it never changes.
 //
+// KAFKA_SASL_* and KAFKA_TLS_* say how it logs in, as for the collector (docs/security.md).
+//
 // It exits with 0 when every topic is there and as strong as the cluster allows,
 // and with 1 when one is weaker or missing, or Kafka cannot be reached.
 package main
@@ -20,13 +22,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/breakwater-otel/breakwater/internal/kafkaenv"
 	"github.com/breakwater-otel/breakwater/internal/topics"
 )
 
-const defaultBrokers = "127.0.0.1:9092"
-
 type options struct {
 	brokers   []string
+	secure    []kgo.Opt
 	timeout   time.Duration
 	checkOnly bool
 }
@@ -72,10 +74,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 func parse(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("breakwater-topics", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	brokers := getenv("KAFKA_BROKERS")
-	if brokers == "" {
-		brokers = defaultBrokers
-	}
+	brokers := kafkaenv.Brokers(getenv)
 	var opts options
 	flags.StringVar(&brokers, "brokers", brokers, "comma-separated `addresses` of Kafka; KAFKA_BROKERS by default")
 	flags.DurationVar(&opts.timeout, "timeout", 15*time.Second, "how long to try to reach Kafka and to create the topics")
@@ -89,6 +88,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 		}
 	}
 	var err error
+	opts.secure, err = kafkaenv.Options(getenv)
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -104,11 +104,11 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 }
 
 func check(ctx context.Context, opts options, specs []topics.Spec) (topics.Report, error) {
-	client, err := kgo.NewClient(
+	client, err := kgo.NewClient(append(opts.secure,
 		kgo.SeedBrokers(opts.brokers...),
 		kgo.ClientID("breakwater-topics"),
 		kgo.DialTimeout(min(5*time.Second, opts.timeout)),
-	)
+	)...)
 	if err != nil {
 		return topics.Report{}, fmt.Errorf("KAFKA_BROKERS %s: %w", strings.Join(opts.brokers, ","), err)
 	}
@@ -117,12 +117,14 @@ func check(ctx context.Context, opts options, specs []topics.Spec) (topics.Repor
 	defer cancel()
 	if err := reach(ctx, client); err != nil {
 		return topics.Report{}, fmt.Errorf("cannot reach Kafka (KAFKA_BROKERS) at %s: %w",
-			strings.Join(opts.brokers, ", "), err)
+			strings.Join(opts.brokers, ", "), kafkaenv.Explain(err))
 	}
+	do := topics.Ensure
 	if opts.checkOnly {
-		return topics.Verify(ctx, client, specs)
+		do = topics.Verify
 	}
-	return topics.Ensure(ctx, client, specs)
+	report, err := do(ctx, client, specs)
+	return report, kafkaenv.Explain(err)
 }
 
 // reach waits until a broker answers; Kafka may be starting. It returns the last

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	preflightconverter "github.com/breakwater-otel/breakwater/components/converter/preflightconverter"
+	securityconverter "github.com/breakwater-otel/breakwater/components/converter/securityconverter"
+	secretfileprovider "github.com/breakwater-otel/breakwater/components/provider/secretfileprovider"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	envprovider "go.opentelemetry.io/collector/confmap/provider/envprovider"
@@ -28,21 +30,25 @@ func main() {
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
 				ProviderFactories: []confmap.ProviderFactory{
+					secretfileprovider.NewFactory(),
 					envprovider.NewFactory(),
 					fileprovider.NewFactory(),
 					yamlprovider.NewFactory(),
 				},
 				ConverterFactories: []confmap.ConverterFactory{
+					securityconverter.NewFactory(),
 					preflightconverter.NewFactory(),
 				},
 			},
 		},
 		ProviderModules: map[string]string{
-			envprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme():  "go.opentelemetry.io/collector/confmap/provider/envprovider v1.58.0",
-			fileprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme(): "go.opentelemetry.io/collector/confmap/provider/fileprovider v1.58.0",
-			yamlprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme(): "go.opentelemetry.io/collector/confmap/provider/yamlprovider v1.58.0",
+			secretfileprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme(): "github.com/breakwater-otel/breakwater v0.0.0",
+			envprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme():        "go.opentelemetry.io/collector/confmap/provider/envprovider v1.58.0",
+			fileprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme():       "go.opentelemetry.io/collector/confmap/provider/fileprovider v1.58.0",
+			yamlprovider.NewFactory().Create(confmap.ProviderSettings{}).Scheme():       "go.opentelemetry.io/collector/confmap/provider/yamlprovider v1.58.0",
 		},
 		ConverterModules: []string{
+			"github.com/breakwater-otel/breakwater v0.0.0",
 			"github.com/breakwater-otel/breakwater v0.0.0",
 		},
 	}

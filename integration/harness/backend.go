@@ -22,11 +22,22 @@ type BackendOptions struct {
 	Args      []string // further flags
 	Binary    string   // the cached build by default (package prepare)
 
+	// Secure makes it a server with TLS that asks for a login.
+	Secure *BackendSecurity
+
 	// Host is where it runs, reached by others at the host's address; by default it
 	// is on the loopback of the machine.
 	Host *netlab.Host
 	// DiskBytes puts the data on a disk of that size, which needs a Host.
 	DiskBytes int64
+}
+
+// BackendSecurity is the certificate and the login of a backend.
+type BackendSecurity struct {
+	Certificate Certificate
+	Username    string
+	// PasswordFile is read anew by the server, and by Client, when it changes.
+	PasswordFile string
 }
 
 // httpServer is what all backends have in common: one process that is asked by HTTP.
@@ -64,6 +75,12 @@ func newBackend(opts BackendOptions, name, binaryName string, args ...string) (*
 	addr := hostAddr(opts.Host, place.ports[0])
 	url := "http://" + addr
 	client := hostClient(opts.Host)
+	if s := opts.Secure; s != nil {
+		url = "https://" + addr
+		client = s.client(client)
+		args = append(args, "-tls", "-tlsCertFile="+s.Certificate.CertFile, "-tlsKeyFile="+s.Certificate.KeyFile,
+			"-httpAuth.username="+s.Username, "-httpAuth.password=file://"+s.PasswordFile)
+	}
 	flags := append([]string{
 		"-httpListenAddr=" + addr,
 		"-storageDataPath=" + dataDir,

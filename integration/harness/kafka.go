@@ -29,6 +29,9 @@ type KafkaOptions struct {
 	// Clients is a second listener, for the clients of the pipeline under test;
 	// the harness' own and the brokers among themselves keep to the first one.
 	Clients *KafkaListener
+	// Mutual is a third listener, whose clients show a certificate: their user is its
+	// subject, such as User:CN=agent.
+	Mutual *KafkaTLS
 	// Hosts are where the brokers run, one for each; by default they are on the
 	// loopback of the machine.
 	Hosts []*netlab.Host
@@ -48,7 +51,16 @@ type KafkaListener struct {
 	// SASL makes clients log in by SCRAM-SHA-256 and be authorized by ACLs. Who
 	// uses the first listener is a super user.
 	SASL bool
+	// TLS makes it a listener with TLS; with SASL, PLAIN and SCRAM-SHA-512 are taken
+	// there, too.
+	TLS *KafkaTLS
+	// Plain are the users of PLAIN, with their passwords.
+	Plain map[string]string
 }
+
+// KafkaTLS is what a listener with TLS needs: a file with the broker's key and
+// certificate, and one with the authorities of client certificates, all in PEM.
+type KafkaTLS struct{ KeyStoreFile, ClientCAFile string }
 
 // Kafka is a cluster of real Apache Kafka brokers on loopback. Every node is
 // broker and controller (KRaft): one node is a cluster that works, three nodes
@@ -132,6 +144,15 @@ func (k *Kafka) BootstrapServers() string { return strings.Join(k.Brokers(), ","
 
 // ListenAddr returns the address of the second listener of broker i, from 1 on.
 func (k *Kafka) ListenAddr(i int) string { return hostAddr(k.host(i), k.port(i, clientPort)) }
+
+// MutualBrokers returns the addresses of the third listener.
+func (k *Kafka) MutualBrokers() []string {
+	addrs := make([]string, 0, len(k.nodes))
+	for i := range k.nodes {
+		addrs = append(addrs, hostAddr(k.host(i+1), k.port(i+1, mutualPort)))
+	}
+	return addrs
+}
 
 // ClientBrokers returns the addresses that the second listener advertises.
 func (k *Kafka) ClientBrokers() []string {
@@ -257,6 +278,7 @@ const (
 	brokerPort = iota
 	controllerPort
 	clientPort
+	mutualPort
 	portsPerBroker
 )
 

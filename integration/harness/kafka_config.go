@@ -61,6 +61,7 @@ func (k *Kafka) properties(i int) map[string]string {
 		"log.cleaner.threads":                              "1",
 	}
 	k.addClientListener(i, props)
+	k.addMutualListener(i, props)
 	maps.Copy(props, k.opts.Properties)
 	return props
 }
@@ -71,17 +72,54 @@ func (k *Kafka) addClientListener(i int, props map[string]string) {
 		return
 	}
 	protocol := "PLAINTEXT"
+	mechanisms := []string{"SCRAM-SHA-256"}
+	if k.opts.Clients.TLS != nil {
+		protocol = "SSL"
+		mechanisms = append(mechanisms, "SCRAM-SHA-512", "PLAIN")
+		addTLS(props, "listener.name.clients.", k.opts.Clients.TLS)
+	}
 	if k.opts.Clients.SASL {
-		protocol = "SASL_PLAINTEXT"
-		props["listener.name.clients.sasl.enabled.mechanisms"] = "SCRAM-SHA-256"
-		props["listener.name.clients.scram-sha-256.sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+		protocol = map[string]string{"PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SASL_SSL"}[protocol]
+		props["listener.name.clients.sasl.enabled.mechanisms"] = strings.Join(mechanisms, ",")
+		for _, mechanism := range mechanisms {
+			module := "org.apache.kafka.common.security.scram.ScramLoginModule required"
+			if mechanism == "PLAIN" {
+				module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+				for _, user := range slices.Sorted(maps.Keys(k.opts.Clients.Plain)) {
+					module += fmt.Sprintf(" user_%s=%q", user, k.opts.Clients.Plain[user])
+				}
+			}
+			props["listener.name.clients."+strings.ToLower(mechanism)+".sasl.jaas.config"] = module + ";"
+		}
 		props["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 		props["super.users"] = "User:ANONYMOUS"
 	}
-	props["listeners"] += ",CLIENTS://" + k.ListenAddr(i)
-	props["advertised.listeners"] += ",CLIENTS://" + k.advertised(i)
-	props["listener.security.protocol.map"] += ",CLIENTS:" + protocol
+	addListener(props, "CLIENTS", k.ListenAddr(i), k.advertised(i), protocol)
+}
+
+// addMutualListener adds the settings of the third listener, if there is one.
+func (k *Kafka) addMutualListener(i int, props map[string]string) {
+	if k.opts.Mutual == nil {
+		return
+	}
+	addTLS(props, "listener.name.mutual.", k.opts.Mutual)
+	props["listener.name.mutual.ssl.client.auth"] = "required"
+	addr := hostAddr(k.host(i), k.port(i, mutualPort))
+	addListener(props, "MUTUAL", addr, addr, "SSL")
+}
+
+func addListener(props map[string]string, name, addr, advertised, protocol string) {
+	props["listeners"] += "," + name + "://" + addr
+	props["advertised.listeners"] += "," + name + "://" + advertised
+	props["listener.security.protocol.map"] += "," + name + ":" + protocol
 	props["inter.broker.listener.name"] = "PLAINTEXT"
+}
+
+func addTLS(props map[string]string, prefix string, files *KafkaTLS) {
+	props[prefix+"ssl.keystore.type"] = "PEM"
+	props[prefix+"ssl.keystore.location"] = files.KeyStoreFile
+	props[prefix+"ssl.truststore.type"] = "PEM"
+	props[prefix+"ssl.truststore.location"] = files.ClientCAFile
 }
 
 // javaArgs returns the arguments up to the class name.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,7 +28,8 @@ type converter struct {
 
 // Convert returns an error that names each setting with a mistake.
 func (c *converter) Convert(_ context.Context, conf *confmap.Conf) error {
-	return errors.Join(checkStorage(conf, c.logger), checkRemoteWrite(conf))
+	return errors.Join(checkStorage(conf, c.logger), checkRemoteWrite(conf),
+		checkTLS(conf, c.logger), checkAuth(conf, c.logger), checkUnused(conf, os.Getenv))
 }
 
 // components are the settings of the components of a type, by their id and in its order.

@@ -126,6 +126,17 @@ func (e *durabilityExtension) Watch(backends ...string) (durability.Watch, error
 	return w, nil
 }
 
+// Dependencies are the extensions that authenticate the polls: they have no credentials before they are started.
+func (e *durabilityExtension) Dependencies() []component.ID {
+	var ids []component.ID
+	for _, backend := range e.config.Backends {
+		if auth := backend.Auth.Get(); auth != nil {
+			ids = append(ids, auth.AuthenticatorID)
+		}
+	}
+	return ids
+}
+
 func (e *durabilityExtension) Start(ctx context.Context, host component.Host) error {
 	clients := map[string]*http.Client{}
 	for _, name := range e.backendNames() {

@@ -34,6 +34,7 @@ func Options(ctx context.Context, host component.Host, cfg configkafka.ClientCon
 	}))
 	opts := []kgo.Opt{
 		kgo.WithLogger(kzap.New(franz)),
+		kgo.WithHooks(newTrouble(logger)),
 		kgo.SeedBrokers(cfg.Brokers...),
 		// Some brokers offer to take client metrics and then refuse them.
 		kgo.DisableClientMetrics(),

@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+
+	"github.com/breakwater-otel/breakwater/internal/kafkaenv"
 )
 
 // holdTimeout is how long polling waits for a partition with more than its share of
@@ -187,7 +189,7 @@ func (r *kafkaReceiver) fetchFailed(tp topicPartition, s *session, err error, no
 	if s == nil {
 		if now.Sub(r.topicErrorLogged[tp.topic]) >= logEvery {
 			r.topicErrorLogged[tp.topic] = now
-			r.logger.Error("Kafka cannot be read", zap.String("topic", tp.topic), zap.Error(err))
+			r.logger.Error("Kafka cannot be read", zap.String("topic", tp.topic), zap.Error(kafkaenv.Explain(err)))
 		}
 		return
 	}
@@ -218,7 +220,7 @@ func (r *kafkaReceiver) fetchFailed(tp topicPartition, s *session, err error, no
 		s.errorUntil = now.Add(jitter(s.errorBackOff, r.config.ErrorBackOff.RandomizationFactor))
 		if now.Sub(s.fetchErrorLogged) >= logEvery {
 			s.fetchErrorLogged = now
-			s.logger.Error("The partition cannot be fetched; others are not affected", zap.Duration("retry_in", s.errorBackOff), zap.Error(err))
+			s.logger.Error("The partition cannot be fetched; others are not affected", zap.Duration("retry_in", s.errorBackOff), zap.Error(kafkaenv.Explain(err)))
 		}
 	}
 }
