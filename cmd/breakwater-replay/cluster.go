@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,11 +172,11 @@ func (c *cluster) deleteGroups(ctx context.Context, groups ...string) error {
 
 // sizes returns the bytes on disk of the partitions, of their largest replica. There are none for brokers that do not
 // tell.
-func (c *cluster) sizes(ctx context.Context, topic string) map[int32]int64 {
+func (c *cluster) sizes(ctx context.Context, topic string, places map[int32]place) map[int32]int64 {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var set kadm.TopicsSet
-	set.Add(topic)
+	set.Add(topic, slices.Collect(maps.Keys(places))...)
 	sizes := make(map[int32]int64)
 	described, err := c.admin.DescribeAllLogDirs(ctx, set)
 	if err != nil {

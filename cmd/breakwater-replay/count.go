@@ -26,11 +26,11 @@ const maxCheapBytes = 64 << 20
 
 // measure finds how large the spans are, from what the brokers have on disk or by reading all of it.
 func (pl *plan) measure(ctx context.Context, c *cluster, p *profile, read bool) error {
-	sizes := c.sizes(ctx, pl.topic)
 	places, err := c.places(ctx, pl.topic)
 	if err != nil {
 		return err
 	}
+	sizes := c.sizes(ctx, pl.topic, places)
 	var total int64
 	for _, s := range pl.spans {
 		s.bytes = -1

@@ -8,8 +8,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // plan is what a replay sends.
@@ -202,18 +200,20 @@ func (pl *plan) times(ctx context.Context, c *cluster, places map[int32]place) e
 			firsts[s.partition], lasts[s.partition] = s.from, s.until-1
 		}
 	}
-	for offsets, set := range map[*map[int32]int64]func(*span, *kgo.Record){
-		&firsts: func(s *span, r *kgo.Record) { s.first = r.Timestamp },
-		&lasts:  func(s *span, r *kgo.Record) { s.last = r.Timestamp },
-	} {
-		records, err := c.firsts(ctx, pl.topic, *offsets, places)
-		if err != nil {
-			return err
+	first, err := c.firsts(ctx, pl.topic, firsts, places)
+	if err != nil {
+		return err
+	}
+	last, err := c.firsts(ctx, pl.topic, lasts, places)
+	if err != nil {
+		return err
+	}
+	for _, s := range pl.spans {
+		if r := first[s.partition]; r != nil {
+			s.first = r.Timestamp
 		}
-		for _, s := range pl.spans {
-			if r := records[s.partition]; r != nil {
-				set(s, r)
-			}
+		if r := last[s.partition]; r != nil {
+			s.last = r.Timestamp
 		}
 	}
 	return nil

@@ -32,15 +32,15 @@ func replay(ctx context.Context, opts *options, stdout io.Writer) error {
 		return err
 	}
 	if !opts.yes {
-		_, err := fmt.Fprintf(stdout, "nothing was sent; -yes does it\n")
-		return err
-	}
-	if pl.left() == 0 && !goesOn {
-		_, err := fmt.Fprintf(stdout, "there is nothing to send\n")
+		_, err := fmt.Fprintln(stdout, "nothing was sent; -yes does it")
 		return err
 	}
 	if err := pl.alone(ctx, c, stdout); err != nil {
 		return err
+	}
+	if pl.left() == 0 {
+		_, err := fmt.Fprintln(stdout, "there is nothing to send")
+		return errors.Join(err, c.deleteGroups(ctx, pl.group, pl.group+planSuffix))
 	}
 	if !goesOn {
 		if err := savePlan(ctx, c, pl); err != nil {

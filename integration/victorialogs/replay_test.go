@@ -100,15 +100,15 @@ func TestReplayOfOtherBounds(t *testing.T) {
 			again := startExporter(t, logs.URL(), "")
 			again.sendReplay(t, "first", cut(load, 64, 13))
 			requireMessages(t, logs, load)
-			assert.EqualValues(t, load.LogRecordCount(), again.metric(t, "otelcol_exporter_victorialogs_present_records"))
-			assert.Zero(t, again.metric(t, "otelcol_exporter_victorialogs_sent_records"))
+			assert.EqualValues(t, load.LogRecordCount(), again.metric(t, "present_records"))
+			assert.Zero(t, again.metric(t, "sent_records"))
 
 			// An empty server gets all of it, and the next replay finds that.
 			empty := harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Name: "empty"})
 			first := startExporter(t, empty.URL(), "")
 			first.sendReplay(t, "first", cut(load, 64, 13))
 			requireMessages(t, empty, load)
-			assert.Zero(t, first.metric(t, "otelcol_exporter_victorialogs_present_records"))
+			assert.Zero(t, first.metric(t, "present_records"))
 			resumed := startExporter(t, empty.URL(), "")
 			resumed.sendReplay(t, "first", cut(load, 64, 13))
 			requireMessages(t, empty, load)
@@ -135,6 +135,6 @@ func TestReplayRepairs(t *testing.T) {
 	again := startExporter(t, logs.URL(), "")
 	again.sendReplay(t, "repair", cut(load, 64, 13))
 	requireMessages(t, logs, load)
-	assert.Equal(t, had, again.metric(t, "otelcol_exporter_victorialogs_present_records"))
-	assert.EqualValues(t, 1000-had, again.metric(t, "otelcol_exporter_victorialogs_sent_records"))
+	assert.Equal(t, had, again.metric(t, "present_records"))
+	assert.EqualValues(t, 1000-had, again.metric(t, "sent_records"))
 }

@@ -76,7 +76,7 @@ func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, past attemp
 	case missing.rows() == 0:
 		return missing, verificationFound, nil
 	case d.replayed != nil && missing.rows() == d.rows():
-		return missing, verificationAbsent, nil // rows of others
+		return nil, verificationAbsent, nil // what is there is of others
 	case wait > 0:
 		return nil, verificationUnsettled, errUnsettled(wait, d.rows()-missing.rows(), d.rows())
 	}
