@@ -25,6 +25,7 @@ type logFile struct {
 	path   string
 	encode func(text, stream string, last bool) []byte // a piece of a line
 	want   []row
+	others int // rows of other files of the agent
 }
 
 func dockerPiece(text, stream string, last bool) []byte {
@@ -123,7 +124,7 @@ func (f *logFile) throughRestarts(s *site, agent *harness.Breakwater, rotate fun
 	require.NoError(f.t, agent.Stop(f.t.Context()))
 	f.writeCorpus("while stopped", streams)
 	require.NoError(f.t, agent.Start(f.t.Context()))
-	s.rows(f.t, len(f.want))
+	s.rows(f.t, len(f.want)+f.others)
 
 	// Half a trace, which the agent reads and holds back. Were it held in memory, the kill would lose it.
 	half, rest := "java.lang.IllegalStateException: killed\n\tat A.a(A.java:1)", "\tat A.b(A.java:2)"
@@ -176,6 +177,7 @@ func testMultiline(t *testing.T, s *site) {
 	agent := s.agent(t, map[string]string{"HOST_NAME": hostName, "SERVICE_NAME": "app", "LOG_INCLUDE": dir + "/*.log*"}, "multiline")
 	// The copy is made when the first part is read: what is written between the copy and the truncation, no reader can save.
 	truncated.writeCorpus("truncated", []string{""})
+	renamed.others = len(truncated.want)
 	renamed.throughRestarts(s, agent, func() { renamed.rename(renamed.path + ".1") }, []string{""})
 	truncated.copyTruncate(truncated.path + ".1")
 	truncated.writeCorpus("again", []string{""})

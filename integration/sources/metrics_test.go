@@ -103,7 +103,7 @@ func testDockerStats(t *testing.T, s *site) {
 	s.agent(t, map[string]string{"HOST_NAME": hostName, "DOCKER_ENDPOINT": "unix://" + socket}, "docker-stats")
 
 	for metric, value := range map[string]float64{
-		"container_memory_usage_limit_bytes": 4000, "container_restarts_ratio_total": 2, "container_network_io_usage_rx_bytes_total": 10,
+		"container_memory_usage_limit_bytes": 4000, "container_restarts_total": 2, "container_network_io_usage_rx_bytes_total": 10,
 	} {
 		got := s.series(t, metric)
 		require.Len(t, got, 1, metric)

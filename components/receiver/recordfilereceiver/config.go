@@ -40,7 +40,7 @@ type Config struct {
 	ForceFlushPeriod time.Duration `mapstructure:"force_flush_period"`
 	// MaxRecordBytes bounds a record, as it is in the file. What is longer becomes several.
 	MaxRecordBytes int `mapstructure:"max_record_bytes"`
-	// MaxConcurrentFiles bounds how many files are open at a time.
+	// MaxConcurrentFiles bounds how many files are open at a time; half of them are read. More files take turns.
 	MaxConcurrentFiles int `mapstructure:"max_concurrent_files"`
 	// StorageID is the extension that keeps the read positions.
 	StorageID *component.ID `mapstructure:"storage"`

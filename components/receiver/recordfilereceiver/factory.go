@@ -30,7 +30,7 @@ func createDefaultConfig() component.Config {
 		PollInterval:       200 * time.Millisecond,
 		ForceFlushPeriod:   2 * time.Second,
 		MaxRecordBytes:     1 << 20,
-		MaxConcurrentFiles: 1024,
+		MaxConcurrentFiles: 128,
 		RetryOnFailure:     handon.DefaultBackOff(),
 		ShutdownTimeout:    20 * time.Second,
 	}

@@ -72,7 +72,6 @@ func (g *grouper) reset() {
 
 // splitter cuts a file into chunks of whole records.
 type splitter struct {
-	format   string
 	tracer   tracer
 	maxBytes int // the longest chunk, and so the longest record
 	pool     *decoderPool

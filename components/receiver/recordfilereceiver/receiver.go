@@ -64,8 +64,9 @@ func newReceiver(config *Config, set receiver.Settings, next consumer.Logs) (*fi
 	return r, err
 }
 
-// chunkBytes is the size up to which a chunk is cut, if records are not longer.
-const chunkBytes = 64 << 10
+// chunkBytes is the size up to which a chunk is cut, if records are not longer. The file reader holds up to 100 chunks of
+// each file that it is reading.
+const chunkBytes = 16 << 10
 
 func fileConfig(config *Config) *fileconsumer.Config {
 	files := fileconsumer.NewConfig()

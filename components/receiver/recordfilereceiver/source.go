@@ -87,7 +87,6 @@ func pod(file string, resource pcommon.Map) {
 
 // dockerContainer is what is needed of /var/lib/docker/containers/ID/config.v2.json.
 type dockerContainer struct {
-	ID     string
 	Name   string
 	Config struct {
 		Image  string
