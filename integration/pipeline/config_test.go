@@ -109,6 +109,10 @@ func TestBlocksAreAsSafeAsTheAgent(t *testing.T) {
 			assert.Equal(t, strings.HasPrefix(id, "logs/"), p.Processors[0] == "memory_limiter", "%s: %s: scrapes are not retried, logs are", name, id)
 			assert.Empty(t, seen[id], "%s: %s is in two blocks", name, id)
 			seen[id] = name
+			for _, processor := range p.Processors {
+				// What a batch processor has acknowledged it may lose; datagrams nobody keeps.
+				assert.Equal(t, processor == "batch/syslog_udp", strings.HasPrefix(processor, "batch"), "%s: %s", name, id)
+			}
 			for _, receiver := range p.Receivers {
 				own := block.Receivers[receiver]
 				require.NotNil(t, own, "%s: %s", name, receiver)
