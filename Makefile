@@ -17,6 +17,7 @@ export GOTOOLCHAIN := local
 BIN      := bin
 TOOLS    := $(BIN)/tools
 PROFILES := $(wildcard configs/*.yaml)
+BLOCKS   := $(wildcard configs/agent.d/*.yaml)
 GO_PKGS  := ./...
 
 # Limits that `make size` and `make test` hold.
@@ -123,9 +124,13 @@ bench-tune: build ## What the fetch sizes and the GC settings were chosen from
 	$(BENCH_E2E) -suites tune
 
 .PHONY: validate
-validate: build ## Run `breakwater validate` on every profile
+validate: build ## Run `breakwater validate` on every profile, and on the agent with each block of agent.d
 	@for profile in $(PROFILES); do \
 		echo "validate $$profile"; $(BIN)/breakwater validate --config $$profile || exit 1; \
+	done
+	@for block in $(BLOCKS); do \
+		echo "validate configs/agent.yaml $$block"; \
+		$(BIN)/breakwater validate --config configs/agent.yaml --config $$block || exit 1; \
 	done
 
 .PHONY: size

@@ -13,7 +13,10 @@ import (
 	fluentbitencodingextension "github.com/breakwater-otel/breakwater/components/extension/fluentbitencodingextension"
 	otlpzerocopyencodingextension "github.com/breakwater-otel/breakwater/components/extension/otlpzerocopyencodingextension"
 	labelpreserveprocessor "github.com/breakwater-otel/breakwater/components/processor/labelpreserveprocessor"
+	durablefluentforwardreceiver "github.com/breakwater-otel/breakwater/components/receiver/durablefluentforwardreceiver"
+	durablejournalreceiver "github.com/breakwater-otel/breakwater/components/receiver/durablejournalreceiver"
 	durablekafkareceiver "github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver"
+	recordfilereceiver "github.com/breakwater-otel/breakwater/components/receiver/recordfilereceiver"
 	failoverconnector "github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector"
 	fileexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
 	kafkaexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
@@ -105,7 +108,10 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
+		durablefluentforwardreceiver.NewFactory(),
+		durablejournalreceiver.NewFactory(),
 		durablekafkareceiver.NewFactory(),
+		recordfilereceiver.NewFactory(),
 		otlpreceiver.NewFactory(),
 		dockerstatsreceiver.NewFactory(),
 		filelogreceiver.NewFactory(),
@@ -122,18 +128,21 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ReceiverModules = makeModulesMap(factories.Receivers, map[component.Type]string{
-		durablekafkareceiver.NewFactory().Type():  "github.com/breakwater-otel/breakwater v0.0.0",
-		otlpreceiver.NewFactory().Type():          "go.opentelemetry.io/collector/receiver/otlpreceiver v0.152.0",
-		dockerstatsreceiver.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/dockerstatsreceiver v0.152.0",
-		filelogreceiver.NewFactory().Type():       "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver v0.152.0",
-		fluentforwardreceiver.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/fluentforwardreceiver v0.152.0",
-		hostmetricsreceiver.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver v0.152.0",
-		journaldreceiver.NewFactory().Type():      "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/journaldreceiver v0.152.0",
-		kafkametricsreceiver.NewFactory().Type():  "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkametricsreceiver v0.152.0",
-		kafkareceiver.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver v0.152.0",
-		kubeletstatsreceiver.NewFactory().Type():  "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver v0.152.0",
-		prometheusreceiver.NewFactory().Type():    "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver v0.152.0",
-		syslogreceiver.NewFactory().Type():        "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/syslogreceiver v0.152.0",
+		durablefluentforwardreceiver.NewFactory().Type(): "github.com/breakwater-otel/breakwater v0.0.0",
+		durablejournalreceiver.NewFactory().Type():       "github.com/breakwater-otel/breakwater v0.0.0",
+		durablekafkareceiver.NewFactory().Type():         "github.com/breakwater-otel/breakwater v0.0.0",
+		recordfilereceiver.NewFactory().Type():           "github.com/breakwater-otel/breakwater v0.0.0",
+		otlpreceiver.NewFactory().Type():                 "go.opentelemetry.io/collector/receiver/otlpreceiver v0.152.0",
+		dockerstatsreceiver.NewFactory().Type():          "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/dockerstatsreceiver v0.152.0",
+		filelogreceiver.NewFactory().Type():              "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver v0.152.0",
+		fluentforwardreceiver.NewFactory().Type():        "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/fluentforwardreceiver v0.152.0",
+		hostmetricsreceiver.NewFactory().Type():          "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver v0.152.0",
+		journaldreceiver.NewFactory().Type():             "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/journaldreceiver v0.152.0",
+		kafkametricsreceiver.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkametricsreceiver v0.152.0",
+		kafkareceiver.NewFactory().Type():                "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver v0.152.0",
+		kubeletstatsreceiver.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver v0.152.0",
+		prometheusreceiver.NewFactory().Type():           "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver v0.152.0",
+		syslogreceiver.NewFactory().Type():               "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/syslogreceiver v0.152.0",
 	})
 
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](

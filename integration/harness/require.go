@@ -45,6 +45,17 @@ func RequireKafka(tb testing.TB) prepare.Kafka {
 	return kafka
 }
 
+// RequireJournal returns systemd's tools for journals and installs them where it may.
+// Without them the test fails with what to install.
+func RequireJournal(tb testing.TB) prepare.Journal {
+	tb.Helper()
+	journal, err := preparer(tb).Journal(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return journal
+}
+
 func preparer(tb testing.TB) *prepare.Preparer {
 	tb.Helper()
 	root, err := Root()

@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,6 +37,127 @@ func TestProfilesAreValid(t *testing.T) {
 			b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: []string{file}})
 			assert.NoError(t, b.Validate(t.Context()))
 		})
+	}
+}
+
+// TestBlocksAreValid holds that each block of agent.d passes `breakwater validate` together with the agent, and so do all
+// of them at once.
+func TestBlocksAreValid(t *testing.T) {
+	agent := filepath.Join(root(t), "configs", "agent.yaml")
+	blocks := agentBlocks(t)
+	validate := func(t *testing.T, configs ...string) {
+		b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{
+			Configs: append([]string{agent}, configs...),
+			// What Kubernetes gives each of its containers.
+			Env: map[string]string{"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"},
+		})
+		assert.NoError(t, b.Validate(t.Context()))
+	}
+	for _, block := range blocks {
+		t.Run(filepath.Base(block), func(t *testing.T) { validate(t, block) })
+	}
+	t.Run("all", func(t *testing.T) { validate(t, blocks...) })
+}
+
+func agentBlocks(t *testing.T) []string {
+	blocks, err := filepath.Glob(filepath.Join(root(t), "configs", "agent.d", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, blocks)
+	return blocks
+}
+
+// TestBlocksAreAsSafeAsTheAgent holds that a block leaves what keeps the agent from losing data, and has it for its own:
+// into the disk queue of Kafka's exporter, labels last, positions stored, and nothing that drops in between.
+func TestBlocksAreAsSafeAsTheAgent(t *testing.T) {
+	type pipeline struct{ Receivers, Processors, Exporters []string }
+	type config struct {
+		Receivers  map[string]map[string]any
+		Processors map[string]any
+		Exporters  map[string]any
+		Extensions map[string]any
+		Service    struct {
+			Pipelines  map[string]pipeline
+			Extensions []string
+		}
+	}
+	read := func(path string) (c config) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, yaml.Unmarshal(text, &c))
+		return c
+	}
+	agent := read(filepath.Join(root(t), "configs", "agent.yaml"))
+	seen := make(map[string]string)
+	for _, path := range agentBlocks(t) {
+		name := filepath.Base(path)
+		block := read(path)
+		assert.Empty(t, block.Exporters, name)
+		assert.Empty(t, block.Extensions, name)
+		assert.Empty(t, block.Service.Extensions, "%s: the list of the agent would be replaced", name)
+		for processor := range block.Processors {
+			assert.NotContains(t, agent.Processors, processor, name)
+		}
+		for id, p := range block.Service.Pipelines {
+			if _, there := agent.Service.Pipelines[id]; there {
+				// The one block that takes files over from the agent.
+				assert.Equal(t, "multiline.yaml logs [otlp]", fmt.Sprint(name, " ", id, " ", p.Receivers))
+				continue
+			}
+			assert.Equal(t, []string{"kafka"}, p.Exporters, "%s: %s", name, id)
+			require.NotEmpty(t, p.Processors, "%s: %s", name, id)
+			assert.Equal(t, "label_preserve", p.Processors[len(p.Processors)-1], "%s: %s", name, id)
+			assert.Equal(t, strings.HasPrefix(id, "logs/"), p.Processors[0] == "memory_limiter", "%s: %s: scrapes are not retried, logs are", name, id)
+			assert.Empty(t, seen[id], "%s: %s is in two blocks", name, id)
+			seen[id] = name
+			for _, processor := range p.Processors {
+				// What a batch processor has acknowledged it may lose; datagrams nobody keeps.
+				assert.Equal(t, processor == "batch/syslog_udp", strings.HasPrefix(processor, "batch"), "%s: %s", name, id)
+			}
+			for _, receiver := range p.Receivers {
+				own := block.Receivers[receiver]
+				require.NotNil(t, own, "%s: %s", name, receiver)
+				switch kind, _, _ := strings.Cut(receiver, "/"); kind {
+				case "record_file", "durable_journal":
+					assert.Equal(t, "file_storage", own["storage"], "%s: %s", name, receiver)
+					assert.Equal(t, "beginning", own["start_at"], "%s: %s", name, receiver)
+				case "syslog":
+					retry, _ := own["retry_on_failure"].(map[string]any)
+					assert.Equal(t, true, retry["enabled"], "%s: %s", name, receiver)
+					assert.Equal(t, "0s", retry["max_elapsed_time"], "%s: %s", name, receiver)
+				case "durable_fluent_forward", "docker_stats", "kubelet_stats", "prometheus":
+				default:
+					assert.Fail(t, "a receiver that this test does not know", "%s: %s", name, receiver)
+				}
+			}
+		}
+	}
+}
+
+var (
+	envReference = regexp.MustCompile(`\$\{env:([A-Z0-9_]+)(?::-([^}]*))?\}`)
+	listener     = regexp.MustCompile(`(?m)^\s*(?:listen_address|endpoint): \$\{env:[A-Z_]+:-([^}]*)\}`)
+)
+
+// TestSettingsOfBlocks holds that what blocks take from the environment has a default, and is in the README with that
+// default; and that they listen on loopback.
+func TestSettingsOfBlocks(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	require.NoError(t, err)
+	for _, path := range agentBlocks(t) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, reference := range envReference.FindAllStringSubmatch(string(text), -1) {
+			name, value := reference[1], reference[2]
+			assert.Contains(t, reference[0], ":-", "%s: %s has no default", filepath.Base(path), name)
+			described := false
+			for line := range strings.Lines(string(readme)) {
+				described = described || strings.Contains(line, "| `"+name+"`") && (value == "" || strings.Contains(line, value))
+			}
+			assert.True(t, described, "%s: %s with its default %q is not in the README's table", filepath.Base(path), name, value)
+		}
+		for _, endpoint := range listener.FindAllStringSubmatch(string(text), -1) {
+			assert.Regexp(t, `^(unix:///|(https://)?127\.0\.0\.1:)`, endpoint[1], filepath.Base(path))
+		}
 	}
 }
 
