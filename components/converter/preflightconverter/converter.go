@@ -26,8 +26,12 @@ type converter struct {
 }
 
 // Convert returns an error that names each setting with a mistake.
-func (c *converter) Convert(_ context.Context, conf *confmap.Conf) error {
-	return errors.Join(checkStorage(conf, c.logger), checkRemoteWrite(conf))
+func (c *converter) Convert(ctx context.Context, conf *confmap.Conf) error {
+	errs := []error{checkStorage(conf, c.logger), checkRemoteWrite(conf)}
+	if validated != nil {
+		errs = append(errs, checkLossless(ctx, conf, validated, stderr))
+	}
+	return errors.Join(errs...)
 }
 
 // components are the settings of the components of a type, by their id and in its order.
