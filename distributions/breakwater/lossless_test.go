@@ -119,7 +119,7 @@ var plantedMistakes = []struct {
 	{"agent", `receivers::file_log::start_at: end`, "BW002", "receivers::file_log::start_at", nil},
 	{"agent", `receivers::file_log::retry_on_failure::enabled: false`, "BW003", "receivers::file_log::retry_on_failure::enabled", nil},
 	{"agent", `receivers::file_log::retry_on_failure::max_elapsed_time: 5m`, "BW004", "receivers::file_log::retry_on_failure::max_elapsed_time", nil},
-	{"agent", `receivers::file_log::exclude_older_than: 24h`, "BW005", "receivers::file_log::exclude_older_than", nil},
+	{"agent", `receivers::file_log::exclude_older_than: 23h`, "BW005", "receivers::file_log::exclude_older_than", nil},
 	{"agent", `receivers::file_log::max_log_size_behavior: truncate`, "BW006", "receivers::file_log::max_log_size_behavior", nil},
 	{"agent", `receivers::file_log::on_truncate: ignore`, "BW007", "receivers::file_log::on_truncate", nil},
 	{"agent", `receivers::file_log::operators: [{type: add, field: attributes.a, value: b}, {type: filter, expr: 'body == "x"'}]`,
@@ -138,7 +138,8 @@ service::pipelines::logs::receivers: [file_log, otlp, syslog]
 receivers::fluent_forward: {endpoint: "127.0.0.1:24224"}
 service::pipelines::logs::receivers: [file_log, otlp, fluent_forward]
 `, "BW014", "receivers::fluent_forward", nil},
-	{"agent", `service::pipelines::metrics/host::receivers: [otlp]`, "BW015", "receivers::host_metrics", nil},
+	{"agent", `receivers::file_log::operators: [{type: recombine, is_first_entry: 'body startsWith "2"', combine_field: body}]`,
+		"BW015", "receivers::file_log::operators[0]", nil},
 	{"consumer", kafkaReceiver, "BW020", "receivers::kafka", nil},
 	{"consumer", kafkaReceiver + `receivers::kafka::message_marking::after: false`, "BW021", "receivers::kafka::message_marking::after", []string{"BW020"}},
 	{"consumer", kafkaReceiver + `receivers::kafka::message_marking::on_permanent_error: true`,
@@ -294,7 +295,9 @@ connectors::failover: {priority_levels: [[logs/look]]}
 service::pipelines::logs/copy: {receivers: [durable_kafka/logs], exporters: [failover]}
 service::pipelines::logs/look: {receivers: [failover], processors: [batch], exporters: [debug]}
 `},
+		"files that are older than the backlog are passed over": {"agent", `receivers::file_log::exclude_older_than: 24h`},
 		"what is configured and not used": {"agent", `
+receivers::file_log/other: {include: [/tmp/other]}
 processors::batch: {}
 exporters::otlp_http: {endpoint: "http://127.0.0.1:1"}
 extensions::file_storage/other: {directory: /tmp/other}

@@ -107,7 +107,7 @@ func (e *losslessExtension) look(ctx context.Context, around *surroundings, star
 	ctx, cancel := context.WithTimeout(ctx, e.config.Runtime.Timeout)
 	defer cancel()
 	findings, unchecked := around.ask(ctx)
-	if ctx.Err() != nil && !starting && context.Cause(ctx) == context.Canceled {
+	if !starting && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // the shutdown is why nobody answered
 	}
 	found := e.config.Judge(findings)

@@ -10,8 +10,8 @@ import (
 // refusing are the exporters of backends that return the records they refuse, for a dead_letter connector.
 var refusing = []string{"victorialogs", "remotewrite", "loki"}
 
-// forgetful are the exporters of backends that answer before the data is on their disk.
-var forgetful = []string{"victorialogs", "remotewrite", "prometheusremotewrite"}
+// forgetful are the exporters of backends that answer before the data is on their disk for good.
+var forgetful = []string{"victorialogs", "loki", "remotewrite", "prometheusremotewrite"}
 
 // minQueueBytes is what a batch of 100 lines of 1 MiB, the largest of file_log, has room in with what is around it.
 const minQueueBytes = 256_000_000

@@ -9,6 +9,9 @@ import (
 // readers are the receivers of stanza, which have the same base.
 var readers = []string{"filelog", "journald", "syslog"}
 
+// positioned are the receivers that have a place in what they read.
+var positioned = []string{"filelog", "recordfile", "journald", "durablejournal"}
+
 const (
 	mebibyte = 1 << 20
 	// The limits that the otlp receiver has where none is set: grpc-go's and confighttp's.
@@ -19,6 +22,9 @@ const (
 func isLevel(level, name string) bool { return strings.EqualFold(level, name) }
 
 func (c *checker) checkReceivers() {
+	for _, id := range c.used(c.receivers, receiversOf, positioned...) {
+		c.checkPosition("receivers::"+id, c.receivers.section(id))
+	}
 	for _, id := range c.used(c.receivers, receiversOf, readers...) {
 		c.checkReader(id, c.receivers.section(id))
 	}
@@ -36,23 +42,22 @@ func (c *checker) checkReceivers() {
 	for _, id := range c.used(c.receivers, receiversOf, "otlp") {
 		c.checkRequests(id)
 	}
-	for _, id := range c.receivers.keys() {
-		if len(c.graph.behind(id)) == 0 {
-			c.report(notRead, "receivers::"+id, "")
-		}
+}
+
+func (c *checker) checkPosition(at string, s settings) {
+	if s.text("storage") == "" {
+		c.report(positionsNotStored, at+"::storage", "not set")
+	}
+	if s.text("start_at") != "beginning" {
+		c.report(startAtEnd, at+"::start_at", s.text("start_at"))
+	}
+	if age := s.duration("exclude_older_than"); age != 0 && (age < c.options.Backlog || c.options.Backlog == 0) {
+		c.report(oldFilesExcluded, at+"::exclude_older_than", fmt.Sprintf("%s, and a backlog of %s", age, c.options.Backlog))
 	}
 }
 
 func (c *checker) checkReader(id string, s settings) {
 	at := "receivers::" + id + "::"
-	if !isType(id, "syslog") { // which has no position
-		if s.text("storage") == "" {
-			c.report(positionsNotStored, at+"storage", "not set")
-		}
-		if s.text("start_at") != "beginning" {
-			c.report(startAtEnd, at+"start_at", s.text("start_at"))
-		}
-	}
 	if !s.yes("retry_on_failure", "enabled") {
 		c.report(readerDoesNotRetry, at+"retry_on_failure::enabled", "false")
 	} else if limit := s.duration("retry_on_failure", "max_elapsed_time"); limit != 0 {
@@ -66,18 +71,19 @@ func (c *checker) checkReader(id string, s settings) {
 			operator = builder
 		}
 		setting := fmt.Sprintf("%soperators[%d]", at, i)
-		if operator.text("type") == "filter" {
-			c.report(operatorDrops, setting, "filter")
-		} else if strings.HasPrefix(operator.text("on_error"), "drop") {
+		switch kind := operator.text("type"); kind {
+		case "filter":
+			c.report(operatorDrops, setting, kind)
+		case "recombine", "container": // which joins what docker and the CRI have cut
+			c.report(operatorHolds, setting, kind)
+		}
+		if strings.HasPrefix(operator.text("on_error"), "drop") {
 			c.report(operatorDrops, setting+"::on_error", operator.text("on_error"))
 		}
 	}
 }
 
 func (c *checker) checkFiles(at string, s settings) {
-	if age := s.duration("exclude_older_than"); age != 0 {
-		c.report(oldFilesExcluded, at+"::exclude_older_than", age.String())
-	}
 	if s.text("max_log_size_behavior") == "truncate" {
 		c.report(longLinesCut, at+"::max_log_size_behavior", "truncate")
 	}

@@ -101,14 +101,14 @@ func (c *checker) checkWatched(receiver string) {
 // watches says whether the backend is the one that the exporter writes to. The nodes of a cluster are not at the
 // endpoint that is written to; then the type has to do.
 func watches(backend settings, exporter string, written settings) bool {
-	kind := "victoriametrics"
-	if isType(exporter, "victorialogs") {
-		kind = "victorialogs"
+	kinds := []string{"victoriametrics", "prometheus"}
+	if isType(exporter, "victorialogs", "loki") {
+		kinds = []string{typeOf(exporter)}
 	}
-	if backend.text("type") != kind {
+	if !slices.Contains(kinds, backend.text("type")) {
 		return false
 	}
-	return backend.text("endpoint") == "" || hostOf(backend.text("endpoint")) == hostOf(written.text("endpoint"))
+	return len(backend.list("endpoints")) > 0 || hostOf(backend.text("endpoint")) == hostOf(written.text("endpoint"))
 }
 
 func hostOf(endpoint string) string {

@@ -143,6 +143,46 @@ func TestTypesThatAreNotInTheBinary(t *testing.T) {
 	assert.Empty(t, Check(conf("resource"), Options{}))
 }
 
+// TestReadersAndLoki has those that read with a position, and Loki, which may forget, too.
+func TestReadersAndLoki(t *testing.T) {
+	conf := func(receiver string, s map[string]any) *confmap.Conf {
+		return confmap.NewFromStringMap(map[string]any{
+			"receivers":  map[string]any{receiver: s},
+			"extensions": map[string]any{"durability": map[string]any{"backends": map[string]any{"loki": map[string]any{"type": "loki", "endpoint": "http://loki:3100"}}}},
+			"connectors": map[string]any{"dead_letter": map[string]any{"primary": []any{"logs/loki"}, "dead_letter": []any{"logs/letters"}}},
+			"exporters": map[string]any{
+				"loki": map[string]any{"endpoint": "http://loki:3100"}, "dead_letter_store": map[string]any{},
+			},
+			"service": map[string]any{
+				"pipelines": map[string]any{
+					"logs":         map[string]any{"receivers": []any{receiver}, "exporters": []any{"dead_letter"}},
+					"logs/loki":    map[string]any{"receivers": []any{"dead_letter"}, "exporters": []any{"loki"}},
+					"logs/letters": map[string]any{"receivers": []any{"dead_letter"}, "exporters": []any{"dead_letter_store"}},
+				},
+				"telemetry": map[string]any{"metrics": map[string]any{"readers": []any{map[string]any{"pull": nil}}}},
+			},
+		})
+	}
+	for _, receiver := range []string{"record_file/docker", "durable_journal"} {
+		right := map[string]any{"storage": "memory", "start_at": "beginning", "exclude_older_than": 24 * time.Hour}
+		check := func(key string, value any) []string {
+			s := maps.Clone(right)
+			s[key] = value
+			return codesOf(Check(conf(receiver, s), Options{Backlog: 24 * time.Hour}))
+		}
+		const around = "BW069" // the way to Loki is without Kafka
+		assert.Equal(t, []string{around, "BW073"}, check("storage", "memory"), receiver)
+		assert.Equal(t, []string{"BW001", around}, check("storage", nil), receiver)
+		assert.Equal(t, []string{"BW002", around, "BW073"}, check("start_at", "end"), receiver)
+		assert.Equal(t, []string{"BW005", around, "BW073"}, check("exclude_older_than", time.Hour), receiver)
+	}
+	watching := func(backends ...any) map[string]any {
+		return map[string]any{"dead_letter": map[string]any{}, "durability": map[string]any{"extension": "durability", "backends": backends}}
+	}
+	assert.Empty(t, Check(conf("durable_kafka", watching("loki")), Options{}))
+	assert.Equal(t, []string{"BW026"}, codesOf(Check(conf("durable_kafka", watching("other")), Options{})))
+}
+
 // TestCyclesEnd has connectors that feed each other, which the Collector refuses later.
 func TestCyclesEnd(t *testing.T) {
 	conf := confmap.NewFromStringMap(map[string]any{

@@ -2,11 +2,11 @@ package lossless
 
 // Receivers.
 var (
-	positionsNotStored = rule("BW001", "receivers::<file_log, journald>::storage",
+	positionsNotStored = rule("BW001", "receivers::<file_log, record_file, journald, durable_journal>::storage",
 		"read positions are not stored",
 		"what is written while the agent is stopped, or everything twice",
 		"set it to a file_storage extension")
-	startAtEnd = rule("BW002", "receivers::<file_log, journald>::start_at",
+	startAtEnd = rule("BW002", "receivers::<file_log, record_file, journald, durable_journal>::start_at",
 		"reading begins at the end",
 		"what was there before the first start, and what a new file has when it is found",
 		"set it to beginning")
@@ -18,10 +18,10 @@ var (
 		"retries end",
 		"each batch that is refused for longer",
 		"set it to 0s")
-	oldFilesExcluded = rule("BW005", "receivers::file_log::exclude_older_than",
-		"files are passed over by their age",
+	oldFilesExcluded = rule("BW005", "receivers::<file_log, record_file>::exclude_older_than",
+		"files are passed over that are younger than the backlog",
 		"the rest of a file that was not read before it was that old: after an outage, or a stop",
-		"remove it")
+		"remove it, or raise it to at least runtime::backlog")
 	longLinesCut = rule("BW006", "receivers::file_log::max_log_size_behavior",
 		"long lines are cut",
 		"the end of every line over max_log_size",
@@ -58,10 +58,10 @@ var (
 		"records are acknowledged before they are delivered, and an error of the pipeline is ignored",
 		"each request that is refused, and up to 100 records in memory when the process ends",
 		"let Fluent Bit write to Kafka (fluent_bit_encoding), or send OTLP")
-	notRead = rule("BW015", "receivers::<any>",
-		"the receiver is in no pipeline",
-		"all that it should read",
-		"add it to a pipeline, or remove it")
+	operatorHolds = rule("BW015", "receivers::<file_log, journald, syslog>::operators",
+		"an operator joins lines in memory",
+		"the lines of a record that is not complete when the process is killed: their position is stored",
+		"join them while the file is read (multiline), or where they are looked at")
 )
 
 // Receivers of Kafka.
@@ -218,7 +218,7 @@ var (
 		"a file is written in blocks and without fsync",
 		"the last second when the process is killed, and what rotation deletes",
 		"remove it from the pipeline, or count it as a copy and ignore this")
-	noRedoLog = rule("BW069", "exporters::<victorialogs, remote_write, prometheusremotewrite>",
+	noRedoLog = rule("BW069", "exporters::<victorialogs, loki, remote_write, prometheusremotewrite>",
 		"there is no Kafka in front of a backend that answers before it writes to its disk",
 		"what it answered for in its last seconds before it was killed",
 		"read from Kafka by durable_kafka")
