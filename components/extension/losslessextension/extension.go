@@ -29,13 +29,13 @@ type losslessExtension struct {
 	running   sync.WaitGroup
 
 	mu sync.Mutex
-	// configuration and surroundings are what was found last, unchecked the subjects that did not answer, with the error.
+	// configuration and surroundings are what was found last, unchecked what did not answer then, with the error.
 	configuration, surroundings lossless.Findings
-	unchecked                   map[unanswered]string
+	unchecked                   map[subject]string
 }
 
-// unanswered is something that could not be checked.
-type unanswered struct{ subject, name string }
+// subject is something around the process that is asked: its kind is a value of the attribute `subject`.
+type subject struct{ kind, name string }
 
 var (
 	_ extension.Extension                 = (*losslessExtension)(nil)
@@ -121,9 +121,9 @@ func (e *losslessExtension) look(ctx context.Context, around *surroundings, star
 	e.mu.Unlock()
 
 	e.log(before, found)
-	for _, u := range slices.SortedFunc(maps.Keys(unchecked), unanswered.compare) {
+	for _, u := range slices.SortedFunc(maps.Keys(unchecked), subject.compare) {
 		if _, known := uncheckedBefore[u]; !known {
-			e.settings.Logger.Warn("could not be checked for ways to lose data", zap.String("subject", u.subject),
+			e.settings.Logger.Warn("could not be checked for ways to lose data", zap.String("subject", u.kind),
 				zap.String("name", u.name), zap.String("error", unchecked[u]))
 		}
 	}
@@ -186,11 +186,11 @@ func (e *losslessExtension) observeUnchecked(_ context.Context, o metric.Int64Ob
 	counts := map[string]int64{subjectTopics: 0, subjectStorage: 0, subjectBackend: 0}
 	e.mu.Lock()
 	for u := range e.unchecked {
-		counts[u.subject]++
+		counts[u.kind]++
 	}
 	e.mu.Unlock()
-	for subject, n := range counts {
-		o.Observe(n, metric.WithAttributes(attribute.String("subject", subject)))
+	for kind, n := range counts {
+		o.Observe(n, metric.WithAttributes(attribute.String("subject", kind)))
 	}
 	return nil
 }

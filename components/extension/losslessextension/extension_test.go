@@ -185,6 +185,20 @@ func TestTopicsAreAsked(t *testing.T) {
 	s.assertFindings(t, findings("BW101", "reported", 1))
 }
 
+// TestSilenceIsNoMending holds that a finding stays when nobody answers any more.
+func TestSilenceIsNoMending(t *testing.T) {
+	weak := newCluster(t, map[string]*string{"min.insync.replicas": ptr("2")}, 1)
+	config := withMode(lossless.Enforce, lossless.Warn)
+	config.Runtime.Timeout = 500 * time.Millisecond
+	s := start(t, config, agentConf(t.TempDir(), weak.ListenAddrs()[0], nil))
+	require.NoError(t, s.err)
+	require.Eventually(t, func() bool { return len(s.lines("warn")) == 1 }, 10*time.Second, 10*time.Millisecond)
+	weak.Close()
+	require.Eventually(t, func() bool { return s.logs.FilterMessageSnippet("could not be checked").Len() == 1 }, 10*time.Second, 10*time.Millisecond)
+	assert.Zero(t, s.logs.FilterMessage("no longer found").Len())
+	s.assertFindings(t, findings("BW101", "reported", 1))
+}
+
 func TestMissingTopic(t *testing.T) {
 	cluster := newCluster(t, nil, 3)
 	conf := agentConf(t.TempDir(), cluster.ListenAddrs()[0], map[string]any{"logs": map[string]any{"topic": "nowhere"}})
@@ -202,7 +216,7 @@ func TestUnreachableIsNoFinding(t *testing.T) {
 	unchecked := s.logs.FilterMessage("could not be checked for ways to lose data").All()
 	require.Len(t, unchecked, 2)
 	assert.Equal(t, "extensions::file_storage", unchecked[0].ContextMap()["name"])
-	assert.Equal(t, "logs", unchecked[1].ContextMap()["name"])
+	assert.Equal(t, "exporters::kafka logs", unchecked[1].ContextMap()["name"])
 	metadatatest.AssertEqualExtensionLosslessUnchecked(t, s.telemetry, []metricdata.DataPoint[int64]{
 		{Value: 0, Attributes: attribute.NewSet(attribute.String("subject", "backend"))},
 		{Value: 1, Attributes: attribute.NewSet(attribute.String("subject", "storage"))},

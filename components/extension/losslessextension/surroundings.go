@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +22,8 @@ const (
 	subjectBackend = "backend"
 )
 
-func (u unanswered) compare(other unanswered) int {
-	return cmp.Or(strings.Compare(u.subject, other.subject), strings.Compare(u.name, other.name))
+func (s subject) compare(other subject) int {
+	return cmp.Or(strings.Compare(s.kind, other.kind), strings.Compare(s.name, other.name))
 }
 
 // surroundings asks topics, disks and backends.
@@ -31,43 +33,44 @@ type surroundings struct {
 	host     component.Host
 	settings component.TelemetrySettings
 	backlog  time.Duration
+	// known is what was found of each subject when it last answered.
+	known map[subject][]lossless.Finding
 }
 
 func newSurroundings(e *losslessExtension, conf *confmap.Conf) *surroundings {
 	return &surroundings{
 		plan: lossless.NewPlan(conf), conf: conf, host: e.host, settings: e.settings, backlog: e.config.Runtime.Backlog,
+		known: map[subject][]lossless.Finding{},
 	}
 }
 
-// ask returns what is wrong, and what could not be asked with the reason.
-func (s *surroundings) ask(ctx context.Context) ([]lossless.Finding, map[unanswered]string) {
-	var findings []lossless.Finding
-	unchecked := map[unanswered]string{}
+// ask returns what is wrong, and what could not be asked with the reason. Of that the last findings still hold.
+func (s *surroundings) ask(ctx context.Context) ([]lossless.Finding, map[subject]string) {
+	unchecked := map[subject]string{}
+	note := func(of subject, found []lossless.Finding, err error) {
+		if err != nil {
+			unchecked[of] = err.Error()
+			return
+		}
+		s.known[of] = found
+	}
 	// Disks first: they are not asked over the network.
 	for _, storage := range s.plan.Storages {
 		has, err := storageState(storage.Directory)
-		if err != nil {
-			unchecked[unanswered{subjectStorage, "extensions::" + storage.Extension}] = err.Error()
-			continue
-		}
-		findings = append(findings, lossless.JudgeStorage(storage, has)...)
+		note(subject{subjectStorage, "extensions::" + storage.Extension}, lossless.JudgeStorage(storage, has), err)
 	}
 	for _, backend := range s.plan.Backends {
 		retention, err := s.askRetention(ctx, backend)
-		if err != nil {
-			unchecked[unanswered{subjectBackend, backend.Exporter}] = err.Error()
-			continue
-		}
-		findings = append(findings, lossless.JudgeRetention(backend, retention)...)
+		note(subject{subjectBackend, backend.Exporter}, lossless.JudgeRetention(backend, retention), err)
 	}
 	for client, topics := range s.byClient() {
 		for topic, answer := range s.askTopics(ctx, client, topics) {
-			if answer.err != nil {
-				unchecked[unanswered{subjectTopics, topic.Name}] = answer.err.Error()
-				continue
-			}
-			findings = append(findings, lossless.JudgeTopic(topic, answer.has, s.backlog)...)
+			note(subject{subjectTopics, client + " " + topic.Name}, lossless.JudgeTopic(topic, answer.has, s.backlog), answer.err)
 		}
+	}
+	var findings []lossless.Finding
+	for _, of := range slices.SortedFunc(maps.Keys(s.known), subject.compare) {
+		findings = append(findings, s.known[of]...)
 	}
 	return findings, unchecked
 }
