@@ -27,9 +27,15 @@ type converter struct {
 }
 
 // Convert returns an error that names each setting with a mistake.
-func (c *converter) Convert(_ context.Context, conf *confmap.Conf) error {
-	return errors.Join(checkStorage(conf, c.logger), checkRemoteWrite(conf),
-		checkTLS(conf, c.logger), checkAuth(conf, c.logger), checkUnused(conf, os.Getenv))
+func (c *converter) Convert(ctx context.Context, conf *confmap.Conf) error {
+	errs := []error{
+		checkStorage(conf, c.logger), checkRemoteWrite(conf),
+		checkTLS(conf, c.logger), checkAuth(conf, c.logger), checkUnused(conf, os.Getenv),
+	}
+	if validated != nil {
+		errs = append(errs, checkLossless(ctx, conf, validated, stderr))
+	}
+	return errors.Join(errs...)
 }
 
 // components are the settings of the components of a type, by their id and in its order.
