@@ -1,7 +1,7 @@
 #!/bin/sh
 # Becomes process 1 of a machine that is this one seen through an overlay: boot.sh DIRECTORY CGROUP LOGS
-# DIRECTORY holds what the machine writes, in memory; CGROUP is the cgroup2 directory that is the root of its own; LOGS is a directory
-# of this machine that it has as /var/log/app. The network is that of the caller.
+# DIRECTORY holds what the machine writes, in memory; CGROUP is the cgroup2 directory that is the root of its own; LOGS
+# is a directory of this machine that it has as /var/log/app. The network is that of the caller.
 set -eu
 base=$1 cgroup=$2 logs=$3
 
@@ -36,7 +36,7 @@ mount --bind "$logs" "$root/var/log/app"
 # Of what this machine runs, nothing: only what the test enables.
 rm -rf "$root"/etc/systemd/system/*.wants
 : >"$root/etc/machine-id"
-hostname machine
+echo machine >"$root/etc/hostname"
 
 cd "$root"
 mkdir run/old

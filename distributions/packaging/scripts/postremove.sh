@@ -4,7 +4,11 @@
 set -e
 case "$1" in
 remove | 0)
-	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	if [ -d /run/systemd/system ]; then
+		systemctl daemon-reload
+		# One that had to be killed would be listed as failed for ever.
+		systemctl reset-failed 'breakwater@*.service' 2>/dev/null || true
+	fi
 	if [ -d /var/lib/breakwater ]; then
 		echo "breakwater: queue and positions are kept in /var/lib/breakwater"
 	fi
