@@ -167,7 +167,9 @@ func requireValid(t *testing.T, config *corev1.ConfigMap) {
 		assert.NotContains(t, config.Data[name], "a}ss", "a password")
 	}
 	output, err := run(t, []string{
-		"BREAKWATER_STORAGE_DIR=" + t.TempDir(), "NODE_NAME=node", "KAFKA_SASL_USERNAME=user", "KAFKA_SASL_PASSWORD=p: {a}ss",
+		"BREAKWATER_STORAGE_DIR=" + t.TempDir(), "NODE_NAME=node",
+		"KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=user", "KAFKA_SASL_PASSWORD=p: {a}ss",
+		"KAFKA_TLS_CA_FILE=/etc/kafka/ca/ca.crt", "KAFKA_TLS_CERT_FILE=/etc/kafka/client/tls.crt", "KAFKA_TLS_KEY_FILE=/etc/kafka/client/tls.key",
 		"METRICS_HOST=0.0.0.0", "HEALTH_ENDPOINT=:13133",
 	}, built(t, "breakwater"), args...)
 	require.NoError(t, err, "%s: %s", config.Name, output)
@@ -194,14 +196,22 @@ func TestChartSecure(t *testing.T) {
 		"breakwater-consumer-logs otel-logs-v1", "breakwater-consumer-metrics otel-metrics-v1",
 		"breakwater-consumer-fluent-bit fluent-bit-logs-v1",
 	}, groups)
-	for component, pod := range podSpecs(all) {
-		assert.Equal(t, "kafka-login", envVar(t, pod, "KAFKA_SASL_PASSWORD").ValueFrom.SecretKeyRef.Name, component)
+	pods := podSpecs(all)
+	require.Len(t, pods, 3)
+	for component, pod := range pods {
+		assert.Equal(t, "/etc/kafka/sasl/password", envVar(t, pod, "KAFKA_SASL_PASSWORD_FILE").Value, component)
+		assert.Equal(t, "/etc/kafka/ca/ca.crt", envVar(t, pod, "KAFKA_TLS_CA_FILE").Value, component)
+		if component != "topics" {
+			assert.Equal(t, "kafka-login", envVar(t, pod, "KAFKA_SASL_PASSWORD").ValueFrom.SecretKeyRef.Name, component)
+		}
+	}
+	wantPorts := map[string][]string{
+		"release-breakwater-agent":    {"53", "53", "9094", "443", "6443"}, // the last two: the API server
+		"release-breakwater-consumer": {"53", "53", "9094", "443"},         // the last: both backends
+		"release-breakwater-topics":   {"53", "53", "9094"},
 	}
 	for _, policy := range only[*networkingv1.NetworkPolicy](all) {
-		ports := egressPorts(policy)
-		assert.Contains(t, ports, "53", policy.Name)
-		assert.Contains(t, ports, "9094", policy.Name)
-		assert.Contains(t, ports, "443", policy.Name) // the consumer's backends, the agent's API server
+		assert.Equal(t, wantPorts[policy.Name], egressPorts(policy), policy.Name)
 	}
 }
 
@@ -265,8 +275,7 @@ func TestChartRefuses(t *testing.T) {
 		{"consumer.victoriaLogs.endpoint=logs:9428", "/consumer/victoriaLogs/endpoint"},
 		{"consumer.victoriaLogs.retention=7d", "/consumer/victoriaLogs/retention"},
 		{"consumer.autoscaling.enabled=true,consumer.autoscaling.maxReplicas=7", "kafka.partitions"},
-		{"kafka.sasl.enabled=true", "topics.enabled"},
-		{"kafka.sasl.enabled=true,topics.enabled=false", "kafka.sasl.username"},
+		{"kafka.sasl.enabled=true", "kafka.sasl.username"},
 		{"kafka.sasl.mechanism=GSSAPI", "/kafka/sasl/mechanism"},
 	} {
 		t.Run(refused.set, func(t *testing.T) {

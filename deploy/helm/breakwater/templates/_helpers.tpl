@@ -46,16 +46,38 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- .Values.kafka.sasl.existingSecret | default (printf "%s-kafka" (include "breakwater.fullname" .)) -}}
 {{- end -}}
 
-{{/* Where Kafka is and who we are there, as every container is told. */}}
+{{/* Where Kafka is and who we are there, as every container is told: the environment contract of the README. */}}
 {{- define "breakwater.kafkaEnv" -}}
 - {name: KAFKA_BROKERS, value: {{ include "breakwater.brokers" . | quote }}}
 - {name: KAFKA_LOGS_TOPIC, value: {{ .Values.kafka.topics.logs | quote }}}
 - {name: KAFKA_METRICS_TOPIC, value: {{ .Values.kafka.topics.metrics | quote }}}
 - {name: KAFKA_FLUENTBIT_TOPIC, value: {{ .Values.kafka.topics.fluentBit | quote }}}
 - {name: KAFKA_DLQ_TOPIC, value: {{ .Values.kafka.topics.deadLetters | quote }}}
-{{- if .Values.kafka.sasl.enabled }}
+{{- with .Values.kafka.sasl }}
+{{- if .enabled }}
+- {name: KAFKA_SASL_MECHANISM, value: {{ .mechanism }}}
 - name: KAFKA_SASL_USERNAME
-  valueFrom: {secretKeyRef: {name: {{ include "breakwater.kafkaSecret" . }}, key: {{ .Values.kafka.sasl.usernameKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ include "breakwater.kafkaSecret" $ }}, key: {{ .usernameKey }}}}
+- {name: KAFKA_SASL_PASSWORD_FILE, value: /etc/kafka/sasl/{{ .passwordKey }}}
+{{- end }}
+{{- end }}
+{{- with .Values.kafka.tls }}
+{{- if .enabled }}
+- {name: KAFKA_TLS, value: "true"}
+{{- if .caSecret }}
+- {name: KAFKA_TLS_CA_FILE, value: /etc/kafka/ca/{{ .caKey }}}
+{{- end }}
+{{- if .clientSecret }}
+- {name: KAFKA_TLS_CERT_FILE, value: /etc/kafka/client/tls.crt}
+- {name: KAFKA_TLS_KEY_FILE, value: /etc/kafka/client/tls.key}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The collector takes the password from here, and the commands from the file. */}}
+{{- define "breakwater.kafkaPassword" -}}
+{{- if .Values.kafka.sasl.enabled }}
 - name: KAFKA_SASL_PASSWORD
   valueFrom: {secretKeyRef: {name: {{ include "breakwater.kafkaSecret" . }}, key: {{ .Values.kafka.sasl.passwordKey }}}}
 {{- end }}
@@ -67,7 +89,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if .enabled }}
 auth:
   sasl:
-    mechanism: {{ .mechanism }}
+    mechanism: ${env:KAFKA_SASL_MECHANISM}
     username: ${env:KAFKA_SASL_USERNAME}
     password: ${env:KAFKA_SASL_PASSWORD}
 {{- end }}
@@ -77,28 +99,34 @@ auth:
 tls:
   insecure: false
 {{- if .caSecret }}
-  ca_file: /etc/kafka/ca/{{ .caKey }}
+  ca_file: ${env:KAFKA_TLS_CA_FILE}
 {{- end }}
 {{- if .clientSecret }}
-  cert_file: /etc/kafka/client/tls.crt
-  key_file: /etc/kafka/client/tls.key
+  cert_file: ${env:KAFKA_TLS_CERT_FILE}
+  key_file: ${env:KAFKA_TLS_KEY_FILE}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "breakwater.kafkaVolumes" -}}
+{{- if .Values.kafka.sasl.enabled }}
+- {name: kafka-sasl, secret: {secretName: {{ include "breakwater.kafkaSecret" . }}, defaultMode: 0440}}
+{{- end }}
 {{- with .Values.kafka.tls }}
 {{- if and .enabled .caSecret }}
 - {name: kafka-ca, secret: {secretName: {{ .caSecret }}}}
 {{- end }}
 {{- if and .enabled .clientSecret }}
-- {name: kafka-client, secret: {secretName: {{ .clientSecret }}}}
+- {name: kafka-client, secret: {secretName: {{ .clientSecret }}, defaultMode: 0440}}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "breakwater.kafkaVolumeMounts" -}}
+{{- if .Values.kafka.sasl.enabled }}
+- {name: kafka-sasl, mountPath: /etc/kafka/sasl, readOnly: true}
+{{- end }}
 {{- with .Values.kafka.tls }}
 {{- if and .enabled .caSecret }}
 - {name: kafka-ca, mountPath: /etc/kafka/ca, readOnly: true}
