@@ -23,13 +23,16 @@ import (
 
 const chart = "helm/breakwater"
 
+// kubeVersion is what the chart is rendered for; a helm that is built from its module does not know one.
+const kubeVersion = "--kube-version=1.34.0"
+
 // objects are the documents of a rendered chart.
 type objects []any
 
 // template renders the chart with a file of values and decodes each document strictly: a field that the API does not
 // have, a value of the wrong type and a duplicate key are errors.
 func template(t *testing.T, values string) objects {
-	output, err := run(t, nil, built(t, "tools/helm"), "template", "release", chart, "--namespace", "telemetry", "--values", values)
+	output, err := run(t, nil, built(t, "tools/helm"), "template", "release", chart, kubeVersion, "--namespace", "telemetry", "--values", values)
 	require.NoError(t, err, output)
 	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 	var all objects
@@ -97,7 +100,7 @@ func valueSets(t *testing.T) []string {
 func TestChart(t *testing.T) {
 	for _, values := range valueSets(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(values), "-values.yaml"), func(t *testing.T) {
-			output, err := run(t, nil, built(t, "tools/helm"), "lint", "--strict", chart, "--values", values)
+			output, err := run(t, nil, built(t, "tools/helm"), "lint", "--strict", kubeVersion, chart, "--values", values)
 			require.NoError(t, err, output)
 			all := template(t, values)
 			for component, pod := range podSpecs(all) {
@@ -162,7 +165,9 @@ func requireValid(t *testing.T, config *corev1.ConfigMap) {
 	for _, name := range []string{"profile.yaml", "kubernetes.yaml", "extra.yaml"} {
 		require.Contains(t, config.Data, name)
 		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(config.Data[name]), 0o600))
+		// The node's root, which has to be there for the receiver to be valid.
+		text := strings.ReplaceAll(config.Data[name], "root_path: /host", "root_path: /")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		args = append(args, "--config", path)
 		assert.NotContains(t, config.Data[name], "a}ss", "a password")
 	}
@@ -258,7 +263,7 @@ func TestChartProfiles(t *testing.T) {
 		require.NoError(t, err, packaged)
 		assert.Equal(t, string(shipped), packaged)
 	}
-	output, err = run(t, nil, built(t, "tools/helm"), "template", "release", archive, "--values", valueSets(t)[0])
+	output, err = run(t, nil, built(t, "tools/helm"), "template", "release", archive, kubeVersion, "--values", valueSets(t)[0])
 	require.NoError(t, err, output)
 	assert.Contains(t, output, ":1.2.3")
 }
@@ -279,7 +284,7 @@ func TestChartRefuses(t *testing.T) {
 		{"kafka.sasl.mechanism=GSSAPI", "/kafka/sasl/mechanism"},
 	} {
 		t.Run(refused.set, func(t *testing.T) {
-			output, err := run(t, nil, built(t, "tools/helm"), "template", "release", chart, "--values", minimal, "--set", refused.set)
+			output, err := run(t, nil, built(t, "tools/helm"), "template", "release", chart, kubeVersion, "--values", minimal, "--set", refused.set)
 			require.Error(t, err)
 			// Helm writes the place with dots or slashes, by its version.
 			assert.Contains(t, strings.ReplaceAll(output, ".", "/"), strings.ReplaceAll(refused.why, ".", "/"))
