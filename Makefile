@@ -39,6 +39,10 @@ version: ## Print the version
 build: ## Build bin/breakwater
 	go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)' -o $(BIN)/breakwater ./distributions/breakwater
 
+.PHONY: build-tools
+build-tools: ## Build bin/breakwater-topics and bin/breakwater-deadletters
+	go build -ldflags='$(LDFLAGS)' -o $(BIN)/ ./cmd/breakwater-topics ./cmd/breakwater-deadletters
+
 .PHONY: generate
 generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write the generated files anew: distribution, component metadata, go.mod
 	scripts/generate.sh $(VERSION)
@@ -54,10 +58,18 @@ $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 	@mkdir -p $(TOOLS)
 	cd internal/tools && go build -o $(abspath $@) $$(go list -e -f '{{.ImportPath}}' tool | grep '/$*$$')
 
+# The chart's tool and the tests of what is deployed are a module of their own.
+$(TOOLS)/helm: deploy/go.mod deploy/go.sum
+	@mkdir -p $(TOOLS)
+	cd deploy && go build -o $(abspath $@) helm.sh/helm/v3/cmd/helm
+
 ##@ Test
 
+# What the packages, the chart and the image are made with.
+PACKAGE_NEEDS := build-tools $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm
+
 .PHONY: test
-test: $(TOOLS)/gotestsum build ## Everything that CI asks: unit, race, profiles, size, extension, integration on real parts
+test: $(TOOLS)/gotestsum build $(PACKAGE_NEEDS) ## Everything that CI asks: unit, race, profiles, size, extension, packages, integration on real parts
 	scripts/test.sh
 
 .PHONY: test-unit
@@ -139,13 +151,38 @@ size: build ## Fail when the binary is over its limit
 		test $$bytes -le $(MAX_BINARY_BYTES)
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## Lint both modules
+lint: $(TOOLS)/golangci-lint ## Lint the three modules
 	$(TOOLS)/golangci-lint run ./...
 	cd integration && $(abspath $(TOOLS))/golangci-lint run ./...
+	cd deploy && $(abspath $(TOOLS))/golangci-lint run ./...
 
 .PHONY: fmt
 fmt: ## Format all Go code
 	gofmt -w $$(git ls-files '*.go')
+
+##@ Package
+
+DIST         ?= dist
+PACKAGE_ARCH := $(shell go env GOARCH)
+# The same sources make the same packages, byte for byte.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export VERSION PACKAGE_ARCH SOURCE_DATE_EPOCH
+
+.PHONY: package
+package: build $(PACKAGE_NEEDS) ## deb, rpm, chart, bills of materials and checksums into dist/
+	@mkdir -p $(DIST) && rm -f $(DIST)/breakwater* $(DIST)/SHA256SUMS
+	scripts/package.sh $(DIST)
+	$(TOOLS)/helm package --version $(VERSION) --app-version $(VERSION) --destination $(DIST) deploy/helm/breakwater
+	scripts/sbom.sh $(DIST)
+	cd $(DIST) && sha256sum breakwater* > SHA256SUMS
+
+.PHONY: image-context
+image-context: build build-tools ## The build context of the image into dist/image/, for `docker build dist/image`
+	scripts/image-context.sh $(DIST)/image
+
+.PHONY: test-package
+test-package: build $(PACKAGE_NEEDS) ## Packages, units, image, compose file and chart; as root on Debian, the packages installed
+	scripts/test-package.sh
 
 ##@ Run
 
@@ -170,4 +207,4 @@ replay: build ## Send a range of a topic through the consumer again: REPLAY='run
 
 .PHONY: clean
 clean: ## Remove what the build made, but not the caches
-	rm -rf $(BIN)
+	rm -rf $(BIN) $(DIST)

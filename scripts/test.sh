@@ -41,6 +41,10 @@ CGO_ENABLED=1 run unit -race -timeout 15m ./...
 step "extending"
 scripts/test-extending.sh
 
+step "what is deployed: chart, image, Compose file, bills of materials"
+scripts/test-package-needs.sh
+(cd deploy && run deploy -count=1 ./...)
+
 step "integration tests"
 # Not from the cache: go does not know that they depend on bin/breakwater and configs/.
 (cd integration && run integration -count=1 -timeout 40m ./...)
@@ -49,4 +53,7 @@ step "summary"
 if [ "${SKIP_KAFKA:-}" = 1 ]; then
 	echo "SKIPPED by SKIP_KAFKA=1: nothing was tested against Apache Kafka"
 fi
-"$gotestsum" --format standard-quiet --raw-command -- cat "$results"/unit.json "$results"/integration.json
+if grep -q 'SKIPPED, no package was installed' "$results"/integration.json; then
+	echo "SKIPPED: no package was installed, which needs root on Debian"
+fi
+"$gotestsum" --format standard-quiet --raw-command -- cat "$results"/unit.json "$results"/deploy.json "$results"/integration.json

@@ -174,7 +174,7 @@ func TestContractDefaults(t *testing.T) {
 			"${env:OTLP_GRPC_ENDPOINT:-127.0.0.1:4317}",
 			"${env:OTLP_HTTP_ENDPOINT:-127.0.0.1:4318}",
 			"${env:HEALTH_ENDPOINT:-127.0.0.1:13133}",
-			"${env:METRICS_PORT:-8888}",
+			"${env:METRICS_HOST:-127.0.0.1}", "${env:METRICS_PORT:-8888}",
 			"key: SITE_NAME", "key: DEPLOY_ENV", "key: HOST_NAME", "key: SERVICE_NAME", "key: SERVICE_NAMESPACE",
 		},
 		"consumer.yaml": {
@@ -188,7 +188,7 @@ func TestContractDefaults(t *testing.T) {
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
 			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
-			"${env:METRICS_PORT:-8889}",
+			"${env:METRICS_HOST:-127.0.0.1}", "${env:METRICS_PORT:-8889}",
 		},
 		"consumer-loki.yaml": {
 			"${env:KAFKA_BROKERS:-127.0.0.1:9092}",

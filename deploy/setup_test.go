@@ -1,0 +1,31 @@
+package deploy
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// built returns a program of bin/ of the repository, which `make test-package` has built.
+func built(t *testing.T, name string) string {
+	path, err := filepath.Abs(filepath.Join("..", "bin", name))
+	require.NoError(t, err)
+	_, err = os.Stat(path)
+	require.NoError(t, err, "run `make test-package`, which builds it")
+	return path
+}
+
+// run runs a program and returns its output, stderr included.
+func run(t *testing.T, env []string, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	output, err := cmd.CombinedOutput()
+	return string(output), err
+}
