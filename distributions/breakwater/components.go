@@ -6,6 +6,7 @@ import (
 	deadletterconnector "github.com/breakwater-otel/breakwater/components/connector/deadletterconnector"
 	deadletterexporter "github.com/breakwater-otel/breakwater/components/exporter/deadletterexporter"
 	durablekafkaexporter "github.com/breakwater-otel/breakwater/components/exporter/durablekafkaexporter"
+	lokiexporter "github.com/breakwater-otel/breakwater/components/exporter/lokiexporter"
 	remotewriteexporter "github.com/breakwater-otel/breakwater/components/exporter/remotewriteexporter"
 	victorialogsexporter "github.com/breakwater-otel/breakwater/components/exporter/victorialogsexporter"
 	durabilityextension "github.com/breakwater-otel/breakwater/components/extension/durabilityextension"
@@ -138,6 +139,7 @@ func components() (otelcol.Factories, error) {
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
 		deadletterexporter.NewFactory(),
 		durablekafkaexporter.NewFactory(),
+		lokiexporter.NewFactory(),
 		remotewriteexporter.NewFactory(),
 		victorialogsexporter.NewFactory(),
 		debugexporter.NewFactory(),
@@ -153,6 +155,7 @@ func components() (otelcol.Factories, error) {
 	factories.ExporterModules = makeModulesMap(factories.Exporters, map[component.Type]string{
 		deadletterexporter.NewFactory().Type():            "github.com/breakwater-otel/breakwater v0.0.0",
 		durablekafkaexporter.NewFactory().Type():          "github.com/breakwater-otel/breakwater v0.0.0",
+		lokiexporter.NewFactory().Type():                  "github.com/breakwater-otel/breakwater v0.0.0",
 		remotewriteexporter.NewFactory().Type():           "github.com/breakwater-otel/breakwater v0.0.0",
 		victorialogsexporter.NewFactory().Type():          "github.com/breakwater-otel/breakwater v0.0.0",
 		debugexporter.NewFactory().Type():                 "go.opentelemetry.io/collector/exporter/debugexporter v0.152.0",

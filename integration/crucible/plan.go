@@ -38,6 +38,9 @@ type Case struct {
 	plan func(*planner)
 }
 
+// hasLoki tells whether Loki is among the parts.
+func (c Case) hasLoki() bool { return c.Loki || c.Both || c.Swapped }
+
 // Load is what is written beside files, OTLP logs and OTLP metrics.
 type Load struct {
 	FluentBit bool // one record a message, where the consumer reads such a topic

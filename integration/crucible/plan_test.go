@@ -31,6 +31,10 @@ func TestPlansAreOfPartsThatAreThere(t *testing.T) {
 		if c.Loki {
 			logs = Loki
 		}
+		parts := parts
+		if c.Both {
+			parts = append(slices.Clone(parts), Loki)
+		}
 		for seed := range uint64(20) {
 			plan := c.Plan(seed)
 			for _, e := range plan.Events {
@@ -54,7 +58,7 @@ func TestEveryFaultIsInACase(t *testing.T) {
 	}
 	for _, kind := range []Kind{
 		Kill, Terminate, Freeze, Cut, OneWay, Loss, Delay, Reset, DiskFull, PowerLoss, RevokeCredentials, RemoveACL,
-		DeleteTopic, AddPartition, Rebalance, Burst, Poison, Rolling,
+		DeleteTopic, AddPartition, Rebalance, Burst, Poison, Rolling, Swap,
 	} {
 		assert.Contains(t, kinds, kind)
 	}
@@ -134,7 +138,7 @@ func TestPlanAsText(t *testing.T) {
 func TestSASLSettingsOfEverythingThatSpeaksToKafka(t *testing.T) {
 	t.Parallel()
 	for _, p := range Profiles() {
-		for _, program := range []Program{p.Agent, p.Consumer, p.LokiConsumer} {
+		for _, program := range []Program{p.Agent, p.Consumer, p.LokiConsumer, p.BothConsumer} {
 			if len(program.Configs) == 0 {
 				continue
 			}
@@ -166,7 +170,7 @@ func TestProfiles(t *testing.T) {
 	assert.Equal(t, Program{Command: "sink --to x"}, with.Consumer)
 	for _, c := range Cases() {
 		assert.True(t, Profiles()[0].runs(c), c.Name)
-		assert.Equal(t, !c.Loki && !c.Secure && !c.Load.FluentBit, with.runs(c), c.Name)
+		assert.Equal(t, !c.Loki && !c.Swapped && !c.Both && !c.Secure && !c.Load.FluentBit, with.runs(c), c.Name)
 	}
 }
 

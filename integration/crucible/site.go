@@ -35,9 +35,12 @@ type process interface {
 // lokiMargin is by how much records may be older than their case, and longer than its length it may last.
 const lokiMargin = 20 * time.Minute
 
-// lokiCheckpoints is how often Loki has all on disk. Twice as long is the flush window of the consumers, who would not
-// commit within the time of a case with those of the product, 5 min and 10 min.
-const lokiCheckpoints = 5 * time.Second
+// lokiCheckpoints is how often Loki has all on disk. Twice that and some time is the flush window. With those of the
+// products, 5 min and 11 min, the consumers would not commit within the time of a case.
+const (
+	lokiCheckpoints = 5 * time.Second
+	lokiWindow      = 2*lokiCheckpoints + 2*time.Second
+)
 
 // smallDisk is the size of a disk that is to be full.
 const smallDisk = 256 << 20
@@ -100,6 +103,7 @@ func newSite(ctx context.Context, l *lane, c Case, profile Profile, seed uint64,
 		"KAFKA_FLUENTBIT_TOPIC": name + "-fluent-bit",
 		"KAFKA_DLQ_TOPIC":       name + "-dlq",
 		"KAFKA_GROUP_ID":        name,
+		"LOKI_FLUSH_WINDOW":     lokiWindow.String(),
 	}
 	s.specs = topics.Defaults(func(variable string) string { return s.env[variable] })
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -190,7 +194,7 @@ func (s *site) startBackends(ctx context.Context) error {
 	if err := s.startPart(ctx, VictoriaMetrics, s.metric, s.metric.Close); err != nil {
 		return err
 	}
-	if s.setup.Loki || s.setup.Both || s.setup.Swapped {
+	if s.setup.hasLoki() {
 		if err := s.startLoki(ctx); err != nil {
 			return err
 		}
@@ -213,7 +217,7 @@ func (s *site) startLoki(ctx context.Context) error {
 		return err
 	}
 	if s.loki, err = harness.NewLoki(harness.LokiOptions{
-		Dir: filepath.Join(s.dir, Loki), Host: host, Checkpoints: lokiCheckpoints,
+		Dir: filepath.Join(s.dir, Loki), Host: host, Args: []string{"-ingester.checkpoint-duration=" + lokiCheckpoints.String()},
 	}); err != nil {
 		return err
 	}
@@ -251,7 +255,7 @@ func (s *site) newShipper(name, user string, program Program, env map[string]str
 		return nil, err
 	}
 	opts := harness.BreakwaterOptions{
-		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs, Args: program.lokiArgs(),
+		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs,
 		Env: maps.Clone(s.env), Host: host, DiskBytes: s.diskBytes(name),
 	}
 	if _, err := s.part(name); err == nil {

@@ -57,7 +57,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	for _, c := range opts.Cases {
-		if c.Loki {
+		if c.hasLoki() {
 			if _, err := preparer.Loki(ctx); err != nil {
 				return err
 			}

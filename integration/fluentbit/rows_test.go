@@ -90,23 +90,30 @@ func corpus(t *testing.T) (taken, refused []message) {
 	return taken, refused
 }
 
-// large is a record of a message of 1 MiB.
+// large is a record of a message of 1 MiB, over the limit of a line: it takes the other way into VictoriaLogs.
 func large() message {
 	text := strings.Repeat("0123456789abcde\\n", 1<<20/17)
 	return message{"large", []byte(`{"case":"large","@timestamp":"2024-11-22T11:40:00.000000007Z","log":"` + text + `","stream":"stdout"}`)}
+}
+
+// huge is a record over the limit of a row in VictoriaLogs, 2 MiB.
+func huge() *kgo.Record {
+	text := strings.Repeat("0123456789abcdef", (2<<20)/16)
+	return &kgo.Record{Topic: topic, Value: []byte(`{"@timestamp":"2024-11-22T11:40:00Z","log":"` + text + `","stream":"stdout"}`)}
 }
 
 // variant is a way from the topic to VictoriaLogs.
 type variant struct {
 	name    string
 	configs []string
+	huge    bool // what VictoriaLogs cannot store goes to the dead letters
 }
 
 // TestRows sends the corpus through a minimal configuration and through the shipped consumer profile.
 func TestRows(t *testing.T) {
 	for _, v := range []variant{
 		{name: "minimal", configs: []string{dir + "consumer.yaml", dir + "tags.yaml"}},
-		{name: "profile", configs: []string{"configs/consumer.yaml", dir + "tags.yaml"}},
+		{name: "profile", configs: []string{"configs/consumer.yaml"}, huge: true},
 	} {
 		t.Run(v.name, func(t *testing.T) { v.test(t) })
 	}
@@ -132,6 +139,9 @@ func (v variant) test(t *testing.T) {
 		if i < len(refused) {
 			records = append(records, &kgo.Record{Topic: topic, Value: refused[i].value, Key: []byte(refused[i].name)})
 		}
+	}
+	if v.huge {
+		records = slices.Insert(records, 1, huge())
 	}
 	require.NoError(t, client.Produce(t.Context(), records...))
 
@@ -166,7 +176,7 @@ func (v variant) test(t *testing.T) {
 	assert.Equal(t, lines(t, wantRows(t)), lines(t, got))
 
 	t.Run("aggregator", func(t *testing.T) { testAggregator(t, taken, got) })
-	t.Run("dead letters", func(t *testing.T) { testDeadLetters(t, client, refused) })
+	t.Run("dead letters", func(t *testing.T) { testDeadLetters(t, client, refused, v.huge) })
 }
 
 // testAggregator compares the rows with those of the URL of the article's aggregator, given the same messages and tags.
@@ -210,18 +220,33 @@ func testAggregator(t *testing.T, taken []message, got []harness.LogRow) {
 	t.Logf("%d of %d cases have the rows of the aggregator", same, len(taken))
 }
 
-// testDeadLetters holds that each refused message is in the dead-letter topic as it was, with the reason.
-func testDeadLetters(t *testing.T, client *harness.KafkaClient, refused []message) {
+// testDeadLetters holds that each refused message is in the dead-letter topic as it was, with the reason, and so is the
+// huge record.
+func testDeadLetters(t *testing.T, client *harness.KafkaClient, refused []message, huge bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), arriveTimeout)
 	defer cancel()
 	consumer, err := kgo.NewClient(append(client.Client().Opts(), kgo.ConsumeTopics(deadTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	require.NoError(t, err)
 	defer consumer.Close()
+	want := len(refused)
+	if huge {
+		want++
+	}
 	found := make(map[string]*kgo.Record)
-	for len(found) < len(refused) {
+	for len(found) < want {
 		fetches := consumer.PollFetches(ctx)
-		require.NoError(t, fetches.Err(), "%d of %d dead letters", len(found), len(refused))
+		require.NoError(t, fetches.Err(), "%d of %d dead letters", len(found), want)
 		fetches.EachRecord(func(r *kgo.Record) { found[string(r.Key)] = r })
+	}
+	if huge {
+		// Records that a backend refuses have no key of their own.
+		letter := found[""]
+		if assert.NotNil(t, letter) {
+			assert.Greater(t, len(letter.Value), 2<<20)
+			assert.True(t, slices.ContainsFunc(letter.Headers, func(h kgo.RecordHeader) bool {
+				return strings.Contains(string(h.Value), "over `limits::max_row_bytes`")
+			}), "%v", letter.Headers)
+		}
 	}
 	root, err := harness.Root()
 	require.NoError(t, err)

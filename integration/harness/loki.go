@@ -12,11 +12,12 @@ import (
 
 // LokiOptions configures a Loki. The zero value will do.
 type LokiOptions struct {
-	Name string   // "loki" by default
-	Dir  string   // data and log; a temporary directory by default
-	Args []string // further flags, which win over integration/loki/loki.yaml
-	// Checkpoints is how often it writes all that it has in memory to disk; 5 min by default, as that of the product.
-	Checkpoints time.Duration
+	Name string // "loki" by default
+	Dir  string // data and log; a temporary directory by default
+	// Config is the configuration, relative to the root of the repository;
+	// integration/loki/loki.yaml by default, which has no limits.
+	Config string
+	Args   []string // further flags, which win over the configuration
 	// Binary is the cached build by default (package prepare).
 	Binary string
 
@@ -47,6 +48,9 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Config == "" {
+		opts.Config = filepath.Join("integration", "loki", "loki.yaml")
+	}
 	place, err := newPlace(opts.Name, opts.Dir, 2)
 	if err != nil {
 		return nil, err
@@ -63,7 +67,7 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 	url := "http://" + hostAddr(opts.Host, place.ports[0])
 	client := hostClient(opts.Host)
 	flags := []string{
-		"-config.file=" + filepath.Join(root, "integration", "loki", "loki.yaml"),
+		"-config.file=" + filepath.Join(root, opts.Config),
 		"-server.http-listen-address=" + listenIP,
 		"-server.http-listen-port=" + strconv.Itoa(place.ports[0]),
 		// Its own parts talk to each other here.
@@ -72,9 +76,6 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 		"-common.path-prefix=" + dataDir,
 		"-common.storage.filesystem.chunk-directory=" + filepath.Join(dataDir, "chunks"),
 		"-common.storage.filesystem.rules-directory=" + filepath.Join(dataDir, "rules"),
-	}
-	if opts.Checkpoints > 0 {
-		flags = append(flags, "-ingester.checkpoint-duration="+opts.Checkpoints.String())
 	}
 	return &Loki{&httpServer{
 		Process: NewProcess(ProcessOptions{

@@ -65,9 +65,12 @@ type TallyReport struct {
 }
 
 // Compare tells which of the lines that w has written were found, and how often.
-func (t *Tally) Compare(w *LogWriter) TallyReport {
-	report := TallyReport{Writer: w.Name(), Written: w.Written()}
-	set := t.found[w.Name()]
+func (t *Tally) Compare(w *LogWriter) TallyReport { return t.CompareTo(w.Name(), w.Written()) }
+
+// CompareTo is Compare for whoever has written as many lines of FormatLine, from 0 on.
+func (t *Tally) CompareTo(writer string, written int64) TallyReport {
+	report := TallyReport{Writer: writer, Written: written}
+	set := t.found[writer]
 	if set == nil {
 		set = &seqSet{}
 	}

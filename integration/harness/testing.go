@@ -43,6 +43,17 @@ func StartVictoriaMetrics(tb testing.TB, opts VictoriaMetricsOptions) *VictoriaM
 	return start(tb, v, err)
 }
 
+// StartVLAgent starts a vlagent for one test. It builds the binary if need be.
+func StartVLAgent(tb testing.TB, opts VLAgentOptions) *VLAgent {
+	tb.Helper()
+	if opts.Binary == "" {
+		opts.Binary = RequireBackends(tb).VLAgent
+	}
+	opts.Dir = testDir(tb, opts.Dir, opts.Name, "vlagent")
+	v, err := NewVLAgent(opts)
+	return start(tb, v, err)
+}
+
 // StartLoki starts a Loki for one test. It builds the binary if need be.
 func StartLoki(tb testing.TB, opts LokiOptions) *Loki {
 	tb.Helper()

@@ -67,6 +67,19 @@ func TestContractDefaults(t *testing.T) {
 			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
 			"${env:METRICS_PORT:-8889}",
 		},
+		"consumer-loki.yaml": {
+			"${env:KAFKA_BROKERS:-127.0.0.1:9092}",
+			"${env:KAFKA_LOGS_TOPIC:-otel-logs-v1}",
+			"${env:KAFKA_METRICS_TOPIC:-otel-metrics-v1}",
+			"${env:KAFKA_FLUENTBIT_TOPIC:-fluent-bit-logs-v1}",
+			"${env:KAFKA_DLQ_TOPIC:-otel-dlq-v1}",
+			"${env:KAFKA_GROUP_ID:-breakwater-consumer}-loki-logs",
+			"${env:LOKI_ENDPOINT:-http://127.0.0.1:3100}",
+			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
+			"${env:METRICS_PORT:-8889}",
+		},
 		"standalone.yaml": {
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
@@ -80,6 +93,43 @@ func TestContractDefaults(t *testing.T) {
 		for _, setting := range settings {
 			assert.Contains(t, string(text), setting, file)
 		}
+	}
+}
+
+// TestBothIsTheTwoConsumers holds that consumer-both.yaml has what consumer.yaml and consumer-loki.yaml have, under names
+// of its own where the two have the same.
+func TestBothIsTheTwoConsumers(t *testing.T) {
+	read := func(name string) map[string]map[string]any {
+		text, err := os.ReadFile(filepath.Join(root(t), "configs", name))
+		require.NoError(t, err)
+		var config map[string]map[string]any
+		require.NoError(t, yaml.Unmarshal(text, &config))
+		return config
+	}
+	both, victoria, loki := read("consumer-both.yaml"), read("consumer.yaml"), read("consumer-loki.yaml")
+	for _, section := range []string{"receivers", "processors", "connectors", "exporters"} {
+		for name, want := range victoria[section] {
+			assert.Equal(t, want, both[section][name], "%s::%s", section, name)
+		}
+	}
+	for name, want := range loki["exporters"] {
+		assert.Equal(t, want, both["exporters"][name], name)
+	}
+	backends := func(config map[string]map[string]any) map[string]any {
+		return config["extensions"]["durability"].(map[string]any)["backends"].(map[string]any)
+	}
+	for _, one := range []map[string]map[string]any{victoria, loki} {
+		for name, want := range backends(one) {
+			assert.Equal(t, want, backends(both)[name], name)
+		}
+	}
+	for ofBoth, ofLoki := range map[string]string{"durable_kafka/logs_loki": "durable_kafka/logs", "durable_kafka/fluent_bit_loki": "durable_kafka/fluent_bit"} {
+		want := loki["receivers"][ofLoki].(map[string]any)
+		got := both["receivers"][ofBoth].(map[string]any)
+		for _, key := range []string{"group_id", "durability", "merge", "initial_offset", "dead_letter"} {
+			assert.Equal(t, want[key], got[key], "%s::%s", ofBoth, key)
+		}
+		assert.NotNil(t, want["merge"])
 	}
 }
 

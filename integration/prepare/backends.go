@@ -6,13 +6,14 @@ import (
 	"runtime"
 )
 
-// victoriaModule holds both backends.
+// victoriaModule holds the backends and what goes between.
 const victoriaModule = "github.com/VictoriaMetrics/VictoriaMetrics"
 
 // Backends are the paths of the built binaries.
 type Backends struct {
 	VictoriaLogs    string
 	VictoriaMetrics string
+	VLAgent         string // forwards logs to VictoriaLogs
 }
 
 // Backends returns the binaries of the backends and builds those that are
@@ -21,6 +22,7 @@ func (p *Preparer) Backends(ctx context.Context) (Backends, error) {
 	b := Backends{
 		VictoriaLogs:    p.cache("bin", "victoria-logs"),
 		VictoriaMetrics: p.cache("bin", "victoria-metrics"),
+		VLAgent:         p.cache("bin", "vlagent"),
 	}
 	module := p.source("backends")
 	modFiles := []string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum")}
@@ -33,7 +35,7 @@ func (p *Preparer) Backends(ctx context.Context) (Backends, error) {
 		return b, err
 	}
 	err = p.locked(ctx, "backends", func() error {
-		for _, binary := range []string{b.VictoriaLogs, b.VictoriaMetrics} {
+		for _, binary := range []string{b.VictoriaLogs, b.VictoriaMetrics, b.VLAgent} {
 			name := filepath.Base(binary)
 			if err := p.build(ctx, buildSpec{
 				module: module, pkg: victoriaModule + "/app/" + name, version: version, hash: hash, binary: binary,

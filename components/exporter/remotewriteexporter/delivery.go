@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/breakwater-otel/breakwater/components/internal/httpanswer"
 )
 
 const (
@@ -105,7 +107,7 @@ func appendReport(reports []error, err error) []error {
 func (d *delivery) send(ctx context.Context, points []point) answer {
 	translated, err := d.exporter.translator.translate(d.source, points)
 	if err != nil && !errors.As(err, new(limitError)) {
-		d.report(errors.New(describe(err.Error())))
+		d.report(errors.New(httpanswer.Describe(err.Error())))
 	}
 	a := d.sendSeries(ctx, translated.series)
 	switch a.outcome {

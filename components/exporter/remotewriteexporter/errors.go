@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/breakwater-otel/breakwater/components/internal/httpanswer"
 )
 
 // outcome is what an answer means for the request; the values are those of the attribute `outcome` in metadata.yaml.
@@ -79,47 +80,17 @@ func containsAny(s string, texts []string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(s, text) })
 }
 
-// responseError makes the error of an answer that is not a delivery, with the pause that the server asked for. It is
-// never permanent: whether it is depends on what becomes of the parts of the request.
+// responseError makes the error of an answer that is not a delivery, with the pause that the server asked for and what it
+// said: servers name the series that they refuse, which is what an operator looks for in a dead letter. It is never
+// permanent: whether it is depends on what becomes of the parts of the request.
 func responseError(meaning outcome, endpoint string, response *http.Response, body string) error {
-	err := fmt.Errorf("%s answered %s: %s", endpoint, response.Status, describe(body))
+	err := fmt.Errorf("%s answered %s: %s", endpoint, response.Status, httpanswer.Describe(body))
 	if meaning == outcomeThrottled {
-		if pause := retryAfter(response.Header.Get("Retry-After"), time.Now()); pause > 0 {
+		if pause := httpanswer.RetryAfter(response.Header.Get("Retry-After"), time.Now()); pause > 0 {
 			return exporterhelper.NewThrottleRetry(err, pause)
 		}
 	}
 	return err
-}
-
-// maxDescription bounds what of a response body goes into an error. Servers name the series that they refuse, which
-// is what an operator looks for in a dead letter.
-const maxDescription = 512
-
-func describe(body string) string {
-	body = strings.Join(strings.Fields(body), " ")
-	if body == "" {
-		return "no body"
-	}
-	if len(body) > maxDescription {
-		body = body[:maxDescription] + "…"
-	}
-	return strings.ToValidUTF8(body, "\uFFFD")
-}
-
-// maxRetryAfter bounds the pause that a server can ask for, so that a wrong clock or a hostile proxy cannot stop the
-// pipeline for good.
-const maxRetryAfter = 5 * time.Minute
-
-// retryAfter reads the value of a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3). It returns 0 where
-// there is none, it cannot be read or it lies in the past.
-func retryAfter(value string, now time.Time) time.Duration {
-	pause := time.Duration(0)
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		pause = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(value); err == nil {
-		pause = date.Sub(now)
-	}
-	return min(max(pause, 0), maxRetryAfter)
 }
 
 // reason is why a data point can never be stored; the names are the values of the attribute `reason` in metadata.yaml.

@@ -2,10 +2,7 @@ package remotewriteexporter
 
 import (
 	"net/http"
-	"strings"
 	"testing"
-	"time"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -53,28 +50,6 @@ func TestClassify(t *testing.T) {
 	for _, r := range responses {
 		assert.Equal(t, r.want, classify(r.status, r.body), "%d %s", r.status, r.body)
 	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"":                              0,
-		"7":                             7 * time.Second,
-		"-7":                            0,
-		"soon":                          0,
-		"99999":                         maxRetryAfter,
-		"Fri, 02 Jan 2026 03:04:35 GMT": 30 * time.Second,
-		"Fri, 02 Jan 2026 03:04:00 GMT": 0,
-	} {
-		assert.Equal(t, want, retryAfter(value, now), value)
-	}
-}
-
-func TestDescribeIsBoundedText(t *testing.T) {
-	text := describe(strings.Repeat("ä\n", 10_000) + "\xff")
-	assert.True(t, utf8.ValidString(text))
-	assert.Less(t, len(text), maxDescription+10)
-	assert.Equal(t, "no body", describe(" \n"))
 }
 
 func TestReasonsHaveNamesAndTexts(t *testing.T) {

@@ -6,12 +6,13 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/breakwater-otel/breakwater/components/internal/httpanswer"
 )
 
 // outcome is what an answer of VictoriaLogs means for the request; the values are those of the `outcome` attribute
@@ -96,15 +97,12 @@ func responseError(meaning outcome, endpoint string, resp *http.Response, body s
 	case outcomePermanent:
 		return consumererror.NewPermanent(err)
 	case outcomeThrottled:
-		if pause := retryAfter(resp.Header.Get("Retry-After"), time.Now()); pause > 0 {
+		if pause := httpanswer.RetryAfter(resp.Header.Get("Retry-After"), time.Now()); pause > 0 {
 			return exporterhelper.NewThrottleRetry(err, pause)
 		}
 	}
 	return err
 }
-
-// maxDescription bounds what of a response body goes into an error.
-const maxDescription = 512
 
 // describe shortens a response body for an error message. VictoriaLogs quotes the refused line after
 // "line contents:"; records do not belong into logs.
@@ -112,33 +110,7 @@ func describe(body string) string {
 	if i := strings.Index(body, "line contents:"); i >= 0 {
 		body = body[:i] + "line contents left out"
 	}
-	body = strings.Join(strings.Fields(body), " ")
-	if body == "" {
-		return "no body"
-	}
-	if len(body) > maxDescription {
-		body = body[:maxDescription] + "…"
-	}
-	return strings.ToValidUTF8(body, "\uFFFD")
-}
-
-// maxRetryAfter bounds the pause that a server can ask for, so that a wrong clock or a hostile proxy cannot stop the
-// pipeline for good.
-const maxRetryAfter = 5 * time.Minute
-
-// retryAfter reads the value of a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3). It returns 0 where
-// there is none, it cannot be read or it lies in the past.
-func retryAfter(value string, now time.Time) time.Duration {
-	if value == "" {
-		return 0
-	}
-	pause := time.Duration(0)
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		pause = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(value); err == nil {
-		pause = date.Sub(now)
-	}
-	return min(max(pause, 0), maxRetryAfter)
+	return httpanswer.Describe(body)
 }
 
 // errRejected is the error for records that are not delivered, with how many there are of each kind.

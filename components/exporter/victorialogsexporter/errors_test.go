@@ -2,9 +2,7 @@ package victorialogsexporter
 
 import (
 	"net/http"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -53,28 +51,10 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"":                              0,
-		"7":                             7 * time.Second,
-		"0":                             0,
-		"-5":                            0,
-		"soon":                          0,
-		"99999999999999999999":          0,
-		"86400":                         maxRetryAfter,
-		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute,
-		"Fri, 02 Jan 2026 03:03:05 GMT": 0,
-	} {
-		assert.Equal(t, want, retryAfter(value, now), "%q", value)
-	}
-}
-
 func TestDescribe(t *testing.T) {
 	assert.Equal(t, "no body", describe(" \n"))
 	assert.Equal(t, "a b", describe("a\n  b\n"))
 	got := describe(`cannot parse JSON: unexpected end; line contents: "{\"password\":\"hunter2\"}"`)
 	assert.NotContains(t, got, "hunter2")
 	assert.Contains(t, got, "cannot parse JSON")
-	assert.LessOrEqual(t, len(describe(strings.Repeat("é", 1000))), maxDescription+2*len("…"))
 }

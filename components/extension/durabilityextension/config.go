@@ -22,21 +22,33 @@ const (
 	VictoriaLogs    BackendType = "victorialogs"
 	VictoriaMetrics BackendType = "victoriametrics"
 	Loki            BackendType = "loki"
+	Prometheus      BackendType = "prometheus"
 )
+
+// victoria reports whether the backend is of the code base of VictoriaMetrics, whose
+// processes tell their start in whole seconds, their uptime and their flags.
+func (t BackendType) victoria() bool { return t == VictoriaLogs || t == VictoriaMetrics }
 
 // defaultFlushWindow is 15 s for the two that write to memory first, flush it every
 // 5 s (-inmemoryDataFlushInterval) and were measured to lose up to 11 s to a SIGKILL.
 //
-// Loki writes its WAL before it answers, but not always in the order in which a stream
-// got its entries: of two requests at the same time with a stream in both, the one that
-// came first may be written last, and is then taken for a repetition and dropped when
-// the WAL is replayed (v3.7.8, pkg/ingester/instance.go:265 and stream.go:214). What is
-// in a checkpoint is safe. One begins every -ingester.checkpoint-duration (5 min) and
-// takes up to as long.
+// Loki writes its WAL before it answers, but does not read all of it again after a
+// SIGKILL (v3.7.8, pkg/ingester):
+//
+//   - Push releases the stream before it logs the record, so two requests for a stream
+//     may be logged the other way round, and the replay drops the one whose counter is
+//     not above that of the stream (instance.go, stream.go);
+//   - the replay ends, without an error, at a record that the kill has cut off, and what
+//     was logged after the restart lies behind it (recovery.go).
+//
+// What a checkpoint has is read back in any case. One that began after the answer is
+// complete after twice -ingester.checkpoint-duration, 5 min by default.
 var defaultFlushWindow = map[BackendType]time.Duration{
 	VictoriaLogs:    15 * time.Second,
 	VictoriaMetrics: 15 * time.Second,
-	Loki:            10 * time.Minute,
+	Loki:            11 * time.Minute,
+	// It writes its WAL before it answers, and repairs and reads all of it (tsdb/wlog).
+	Prometheus: 0,
 }
 
 const (
@@ -57,7 +69,8 @@ type BackendConfig struct {
 	// ClientConfig holds the endpoint of a single node, and timeout, TLS, auth and
 	// headers of all nodes. The endpoint is the base URL; /metrics is appended.
 	confighttp.ClientConfig `mapstructure:",squash"`
-	// Endpoints are the base URLs of the nodes, in place of `endpoint`.
+	// Endpoints are the base URLs of the nodes. Where there are some, `endpoint` is not
+	// looked at.
 	Endpoints []string `mapstructure:"endpoints"`
 	// Type of the backend.
 	Type BackendType `mapstructure:"type"`
@@ -107,12 +120,12 @@ func (c *BackendConfig) mistakes() (errs []error) {
 	_, known := defaultFlushWindow[c.Type]
 	switch {
 	case c.Type == "":
-		errs = append(errs, errors.New("`type` must be set: victorialogs, victoriametrics or loki"))
+		errs = append(errs, errors.New("`type` must be set: victorialogs, victoriametrics, loki or prometheus"))
 	case !known:
-		errs = append(errs, fmt.Errorf("`type` must be victorialogs, victoriametrics or loki, not %q", string(c.Type)))
+		errs = append(errs, fmt.Errorf("`type` must be victorialogs, victoriametrics, loki or prometheus, not %q", string(c.Type)))
 	case c.FlushWindow < 0:
 		errs = append(errs, errors.New("`flush_window` must not be negative"))
-	case c.FlushWindow == 0 && c.Type != Loki:
+	case c.FlushWindow == 0 && c.Type.victoria():
 		errs = append(errs, fmt.Errorf("`flush_window` must be positive: %s answers before the data is on disk", c.Type))
 	}
 	if c.Timeout <= 0 {
@@ -121,9 +134,7 @@ func (c *BackendConfig) mistakes() (errs []error) {
 	switch {
 	case c.Endpoint == "" && len(c.Endpoints) == 0:
 		errs = append(errs, errors.New("`endpoint` or `endpoints` must be set: the base URL of each node"))
-	case c.Endpoint != "" && len(c.Endpoints) > 0:
-		errs = append(errs, errors.New("`endpoint` and `endpoints` must not both be set"))
-	case c.Endpoint != "":
+	case len(c.Endpoints) == 0:
 		if _, err := nodeURL(c.Endpoint); err != nil {
 			errs = append(errs, fmt.Errorf("`endpoint` %w", err))
 		}
@@ -146,7 +157,7 @@ func (c *BackendConfig) mistakes() (errs []error) {
 // nodes returns the URL of the metrics of each node.
 func (c *BackendConfig) nodes() ([]*url.URL, error) {
 	endpoints := c.Endpoints
-	if c.Endpoint != "" {
+	if len(endpoints) == 0 {
 		endpoints = []string{c.Endpoint}
 	}
 	urls := make([]*url.URL, 0, len(endpoints))

@@ -39,7 +39,7 @@ func TestLoadConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, urls, 2)
 	assert.Equal(t, "https://vmstorage-1:8482/prefix/metrics", urls[1].String())
-	assert.Equal(t, 10*time.Minute, cfg.Backends["loki"].FlushWindow)
+	assert.Equal(t, 11*time.Minute, cfg.Backends["loki"].FlushWindow)
 
 	cfg = load("durability/all")
 	assert.Equal(t, 250*time.Millisecond, cfg.PollInterval)
@@ -65,12 +65,11 @@ func TestInvalidConfig(t *testing.T) {
 		"no backends":          {map[string]any{}, "`backends` must not be empty"},
 		"poll interval":        {map[string]any{"poll_interval": "0s"}, "`poll_interval` must be positive"},
 		"no type":              {backend(map[string]any{"type": nil}), "`backends::logs`: `type` must be set"},
-		"type":                 {backend(map[string]any{"type": "elastic"}), "`type` must be victorialogs, victoriametrics or loki, not \"elastic\""},
+		"type":                 {backend(map[string]any{"type": "elastic"}), "`type` must be victorialogs, victoriametrics, loki or prometheus, not \"elastic\""},
 		"negative window":      {backend(map[string]any{"flush_window": "-1s"}), "`flush_window` must not be negative"},
 		"no window":            {backend(map[string]any{"flush_window": "0s"}), "`flush_window` must be positive"},
 		"timeout":              {backend(map[string]any{"timeout": "0s"}), "`timeout` must be positive"},
 		"no endpoint":          {backend(map[string]any{"endpoint": nil}), "`endpoint` or `endpoints` must be set"},
-		"two kinds":            {backend(map[string]any{"endpoints": []any{"http://a"}}), "must not both be set"},
 		"repeated":             {backend(map[string]any{"endpoint": nil, "endpoints": []any{"http://a", "http://a/"}}), "`endpoints[1]` repeats"},
 		"scheme":               {backend(map[string]any{"endpoint": "127.0.0.1:9428"}), "`endpoint`"},
 		"other scheme":         {backend(map[string]any{"endpoint": "ftp://a"}), "must begin with http:// or https://"},

@@ -432,7 +432,7 @@ func TestTelemetry(t *testing.T) {
 	f.flush = "10s"
 	r := start(t, map[string]any{
 		"b":    map[string]any{"type": "victorialogs", "endpoint": f.URL},
-		"loki": map[string]any{"type": "loki", "endpoint": loki.URL},
+		"loki": map[string]any{"type": "loki", "endpoint": loki.URL, "flush_window": "0s"},
 	}, nil)
 	attributes := func(backend string, f *fakeNode, more ...attribute.KeyValue) attribute.Set {
 		name := strings.TrimPrefix(f.URL, "http://")

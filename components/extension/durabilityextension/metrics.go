@@ -20,9 +20,9 @@ const maxLineBytes = 16 << 10
 // sample is what one answer says of a process.
 type sample struct {
 	// start is the time of its start in Unix seconds, by its own clock: whole seconds
-	// for VictoriaLogs and VictoriaMetrics, of 10 ms for Loki.
+	// for VictoriaLogs and VictoriaMetrics, of 10 ms for Loki and Prometheus.
 	start float64
-	// uptime is in whole seconds, rounded down. Loki has none, and 0 here.
+	// uptime is in whole seconds, rounded down. Loki and Prometheus have none, and 0 here.
 	uptime time.Duration
 	// flushInterval is its -inmemoryDataFlushInterval, 0 if it does not say.
 	flushInterval time.Duration
@@ -46,7 +46,7 @@ func (err malformedError) Error() string { return string(err) }
 // format.
 func readSample(body io.Reader, kind BackendType) (sample, error) {
 	startName, uptimeName := "vm_app_start_timestamp", "vm_app_uptime_seconds"
-	if kind == Loki {
+	if !kind.victoria() {
 		startName, uptimeName = "process_start_time_seconds", ""
 	}
 	var s sample
@@ -88,7 +88,7 @@ func readSample(body io.Reader, kind BackendType) (sample, error) {
 			uptimes++
 			s.uptime = time.Duration(uptime * float64(time.Second))
 		case "flag":
-			if kind != Loki && label(labels, "name") == "inmemoryDataFlushInterval" {
+			if kind.victoria() && label(labels, "name") == "inmemoryDataFlushInterval" {
 				if d, err := time.ParseDuration(label(labels, "value")); err == nil && d > s.flushInterval {
 					s.flushInterval = d
 				}

@@ -50,6 +50,7 @@ func TestReadSample(t *testing.T) {
 		"two processes":      {text: "vm_app_start_timestamp 5\nvm_app_start_timestamp{a=\"b\"} 6\n", kind: VictoriaLogs, err: errAmbiguous},
 		"empty":              {kind: VictoriaLogs, err: errNoStart},
 		"a web page":         {text: "<html><body>Hello</body></html>\n", kind: VictoriaLogs, err: errNoStart},
+		"prometheus":         {text: "process_start_time_seconds 1.79552640612e+09\n", kind: Prometheus, want: sample{start: 1795526406.12}},
 		"of another backend": {text: page, kind: Loki, want: sample{start: 1795526406}},
 		"loki as another":    {text: "process_start_time_seconds 5\n", kind: VictoriaLogs, err: errNoStart},
 		"no uptime":          {text: "vm_app_start_timestamp 5\n", kind: VictoriaLogs, err: errNoUptime},

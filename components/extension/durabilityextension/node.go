@@ -81,7 +81,7 @@ func (n *node) flushes() bool { return n.minWindow > 0 }
 
 // observe takes a successful poll into account.
 func (n *node) observe(begin, end time.Time, s sample) finding {
-	if n.kind != Loki && s.uptime < minUptime {
+	if n.kind.victoria() && s.uptime < minUptime {
 		return tooYoung
 	}
 	found := sameEpoch
@@ -90,7 +90,7 @@ func (n *node) observe(begin, end time.Time, s sample) finding {
 		found = firstEpoch
 	case s.start != n.last.start:
 		found = otherStart
-	case n.kind != Loki && s.uptime+uptimeTolerance < n.last.uptime+begin.Sub(n.end):
+	case n.kind.victoria() && s.uptime+uptimeTolerance < n.last.uptime+begin.Sub(n.end):
 		// Another process, or one that stood still: its flushes may be as late.
 		found = otherUptime
 	}

@@ -1,5 +1,5 @@
 // Command prepare provides the real parts of the integration tests: it builds
-// VictoriaLogs and VictoriaMetrics, resolves Apache Kafka and builds Loki, into
+// VictoriaLogs, vlagent and VictoriaMetrics, resolves Apache Kafka and builds Loki, into
 // .cache/ of the repository. What is there and up to date is left alone. Without
 // flags it does all but Loki, which takes minutes and few tests need.
 package main

@@ -1,0 +1,194 @@
+package lokiexporter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+const (
+	// maxFruitlessProbes is how many requests in a row may be refused before their parts are not looked at any more: the
+	// server refuses everything, for a reason that it gives no limit for.
+	maxFruitlessProbes = 512
+	// maxResponseBytes bounds what is read of an answer.
+	maxResponseBytes = 64 * 1024
+)
+
+// answer is what Loki said to a request.
+type answer struct {
+	outcome outcome
+	text    string
+	err     error
+	halt    bool // other requests have no better chance now
+}
+
+func (a answer) refused() bool { return a.outcome == outcomeRefused || a.outcome == outcomeTooLarge }
+
+// delivery is the way of one part.
+type delivery struct {
+	exporter  *lokiExporter
+	source    plog.Logs
+	retry     error // why records are still pending
+	halt      bool
+	said      map[kind]error // by the server, about the first refused record of a kind
+	fruitless int
+}
+
+// deliver sends the records. Afterwards each one is delivered or refused, or pending and the reason is in retry.
+//
+// What Loki refuses in a request with others it has to refuse once more without them. It has stored the others by then
+// and stores nothing twice that has the time, line, labels and structured metadata of what it has, so to send them again is
+// harmless.
+func (d *delivery) deliver(ctx context.Context, records part) {
+	switch a := d.send(ctx, records); {
+	case a.refused():
+		d.isolate(ctx, records, a)
+	case a.outcome != outcomeDelivered:
+		d.retry, d.halt = a.err, a.halt
+	}
+}
+
+// isolate looks for the records that make Loki refuse these.
+func (d *delivery) isolate(ctx context.Context, records part, a answer) {
+	h := hintOf(a)
+	if len(records) == 1 || h.stream || d.fruitless >= maxFruitlessProbes {
+		d.refuse(records, a)
+		return
+	}
+	if over, others := h.split(records); len(over) > 0 {
+		d.refuse(over, a)
+		if len(others) > 0 {
+			d.deliver(ctx, others)
+		}
+		return
+	}
+	for _, half := range [2]part{records[:len(records)/2], records[len(records)/2:]} {
+		switch b := d.send(ctx, half); {
+		case b.refused():
+			d.fruitless++
+			d.isolate(ctx, half, b)
+		case b.outcome == outcomeDelivered:
+			d.fruitless = 0
+		default:
+			d.retry, d.halt = b.err, b.halt
+		}
+		if d.retry != nil {
+			return // the others stay pending
+		}
+	}
+}
+
+// split returns the records that are over a limit that Loki has named, and the others.
+func (h hint) split(records part) (over, others part) {
+	for _, r := range records {
+		line := 0
+		if body := r.log.Body(); body.Type() == pcommon.ValueTypeStr {
+			line = len(body.Str())
+		}
+		at := r.log.Timestamp()
+		if at == 0 {
+			at = r.log.ObservedTimestamp()
+		}
+		switch {
+		case !h.oldest.IsZero() && at != 0 && at.AsTime().Before(h.oldest),
+			h.maxLineBytes > 0 && line > h.maxLineBytes:
+			over = append(over, r)
+		default:
+			others = append(others, r)
+		}
+	}
+	return over, others
+}
+
+func (d *delivery) refuse(records part, a answer) {
+	k := kindOf(a)
+	for _, r := range records {
+		r.state, r.kind = stateRefused, k
+	}
+	if d.said == nil {
+		d.said = make(map[kind]error)
+	}
+	if d.said[k] == nil {
+		d.said[k] = a.err
+	}
+}
+
+// send sends the records as one request.
+func (d *delivery) send(ctx context.Context, records part) answer {
+	e := d.exporter
+	body, err := plogotlp.NewExportRequestFromLogs(requestOf(d.source, records)).MarshalProto()
+	if err != nil {
+		return answer{outcome: outcomeRefused, err: fmt.Errorf("cannot encode: %w", err)}
+	}
+	e.telemetry.ExporterLokiSentBytes.Add(ctx, int64(len(body)))
+	start := time.Now()
+	a := e.exchange(ctx, body)
+	if err := ctx.Err(); err != nil && a.outcome != outcomeDelivered {
+		// Of an ended context nothing can be concluded about the data.
+		a = answer{outcome: outcomeRetry, err: fmt.Errorf("no answer from %s: %w", e.url, err), halt: true}
+	}
+	attributes := metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", string(a.outcome))))
+	e.telemetry.ExporterLokiRequests.Add(ctx, 1, attributes)
+	e.telemetry.ExporterLokiRequestDuration.Record(ctx, time.Since(start).Seconds(), attributes)
+	if a.outcome == outcomeDelivered {
+		for _, r := range records {
+			r.state = stateDelivered
+		}
+	}
+	return a
+}
+
+// exchange sends one request and judges the answer.
+func (e *lokiExporter) exchange(ctx context.Context, body []byte) answer {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, bytes.NewReader(body))
+	if err != nil {
+		return answer{outcome: outcomeRetry, err: err}
+	}
+	request.Header.Set("Content-Type", "application/x-protobuf")
+	request.Header.Set("User-Agent", e.userAgent)
+	response, err := e.client.Do(request)
+	if err != nil {
+		return e.noAnswer(err)
+	}
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBytes))
+	err = errors.Join(err, response.Body.Close())
+
+	text := textOf(content)
+	a := answer{outcome: classify(response.StatusCode, text), text: text}
+	switch {
+	case a.outcome != outcomeDelivered:
+		a.err = responseError(a.outcome, e.url, response, text)
+		a.halt = a.outcome == outcomeThrottled
+	case err != nil: // the answer broke off, so the server may have, too
+		a = answer{outcome: outcomeRetry, err: fmt.Errorf("the answer of Loki broke off: %w", err)}
+	}
+	return a
+}
+
+// noAnswer judges the error of a request without an answer.
+func (e *lokiExporter) noAnswer(err error) answer {
+	var op *net.OpError
+	a := answer{outcome: outcomeRetry, halt: errors.As(err, &op) && op.Op == "dial"}
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	if consumererror.IsPermanent(err) {
+		// An extension that authenticates has no say in what becomes of the data.
+		err = errors.New(err.Error())
+	}
+	a.err = fmt.Errorf("no answer from %s: %w", e.url, err)
+	return a
+}
