@@ -1,6 +1,7 @@
 package crucible
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,18 @@ func TestFaultsOfAProcess(t *testing.T) {
 	} {
 		assert.Equal(t, want, fault.process())
 	}
+}
+
+func TestLongestFirstWithEverySeed(t *testing.T) {
+	t.Parallel()
+	cases := slices.DeleteFunc(Cases(), func(c Case) bool { return !slices.Contains([]string{"calm", "broker-freeze", "rebalances"}, c.Name) })
+	var found []string
+	for _, j := range longestFirst(cases, 4, 2) {
+		found = append(found, fmt.Sprint(j.Name, " ", j.seed))
+	}
+	assert.ElementsMatch(t, []string{"calm 4", "calm 5", "broker-freeze 4", "broker-freeze 5", "rebalances 4", "rebalances 5"}, found)
+	assert.Contains(t, found[0], "rebalances")
+	assert.Contains(t, found[5], "calm")
 }
 
 func TestPlanAsText(t *testing.T) {
