@@ -158,6 +158,11 @@ DEADLETTERS ?= list
 deadletters: ## Look at the dead letters at KAFKA_BROKERS, or replay them: DEADLETTERS='show …' or 'replay …'
 	go run ./cmd/breakwater-deadletters $(DEADLETTERS)
 
+.PHONY: replay
+REPLAY ?= -h
+replay: build ## Send a range of a topic through the consumer again: REPLAY='run -source logs -from 2h', with -yes; docs/replay.md
+	go run ./cmd/breakwater-replay $(REPLAY)
+
 .PHONY: clean
 clean: ## Remove what the build made, but not the caches
 	rm -rf $(BIN)

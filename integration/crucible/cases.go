@@ -25,6 +25,7 @@ func Cases() []Case {
 		{Name: "loki-term", About: "Loki is restarted in order.", Loki: true, plan: once(Terminate, part(Loki), 5)},
 
 		{Name: "swap-victorialogs-loki", Exact: true, About: "VictoriaLogs is swapped for Loki, by other consumers; the agents see nothing of it.", Swapped: true, plan: once(Swap, none, 0)},
+		{Name: "replay", Exact: true, About: "All that is stored is sent through the consumer again.", Hosts: true, plan: once(Replay, none, 0)},
 		{Name: "both-one-down", Exact: true, About: "The logs go to VictoriaLogs and to Loki, and one is killed, and then the other.", Both: true, plan: all(
 			at(Kill, VictoriaLogs, 6, 8), at(Kill, Loki, 18, 8))},
 

@@ -59,7 +59,7 @@ func TestEveryFaultIsInACase(t *testing.T) {
 	}
 	for _, kind := range []Kind{
 		Kill, Terminate, Freeze, Cut, OneWay, Loss, Delay, Reset, DiskFull, PowerLoss, RevokeCredentials, RemoveACL,
-		DeleteTopic, AddPartition, Rebalance, Burst, Poison, Rolling, Swap,
+		DeleteTopic, AddPartition, Rebalance, Burst, Poison, Rolling, Replay, Swap,
 	} {
 		assert.Contains(t, kinds, kind)
 	}

@@ -246,17 +246,29 @@ func (s *site) endpoints(from string) (map[string]string, error) {
 
 // newShipper describes an agent or a consumer.
 func (s *site) newShipper(name, user string, program Program, env map[string]string) (*shipper, error) {
-	host, err := s.lane.host(name)
+	opts, err := s.shipperOptions(name, user, program, env)
 	if err != nil {
 		return nil, err
+	}
+	b, err := harness.NewBreakwater(opts)
+	if err != nil {
+		return nil, err
+	}
+	return &shipper{Breakwater: b, foreign: program.foreign()}, nil
+}
+
+// shipperOptions are those of a program that reads or writes what an agent or a consumer does.
+func (s *site) shipperOptions(name, user string, program Program, env map[string]string) (harness.BreakwaterOptions, error) {
+	opts := harness.BreakwaterOptions{
+		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs, Env: maps.Clone(s.env), DiskBytes: s.diskBytes(name),
+	}
+	var err error
+	if opts.Host, err = s.lane.host(name); err != nil {
+		return opts, err
 	}
 	endpoints, err := s.endpoints(name)
 	if err != nil {
-		return nil, err
-	}
-	opts := harness.BreakwaterOptions{
-		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs,
-		Env: maps.Clone(s.env), Host: host, DiskBytes: s.diskBytes(name),
+		return opts, err
 	}
 	if _, err := s.part(name); err == nil {
 		opts.Dir += "-swapped"
@@ -265,21 +277,15 @@ func (s *site) newShipper(name, user string, program Program, env map[string]str
 	maps.Copy(opts.Env, env)
 	opts.Env["KAFKA_BROKERS"] = strings.Join(s.lane.links.brokers(s.lane.kafka, s.setup.Secure), ",")
 	if s.secure() {
-		sasl, err := program.saslArgs(user)
-		if err != nil {
-			return nil, err
+		if opts.Args, err = program.saslArgs(user); err != nil {
+			return opts, err
 		}
-		opts.Args = append(opts.Args, sasl...)
 	}
 	if program.foreign() {
 		opts.Binary = "/bin/sh"
 		opts.Args = []string{"-c", "exec " + program.Command}
 	}
-	b, err := harness.NewBreakwater(opts)
-	if err != nil {
-		return nil, err
-	}
-	return &shipper{Breakwater: b, foreign: program.foreign()}, nil
+	return opts, nil
 }
 
 // consumer is what the consumers run at first.

@@ -125,9 +125,13 @@ type delivery struct {
 	streams string
 	refusal refusal // what VictoriaLogs refuses for good
 	state   attempt // how far it has come
+	// replayed is there where other requests may have stored the rows.
+	replayed *replayed
+	// present is how many of its rows VictoriaLogs has had.
+	present int
 }
 
-func (e *victoriaLogsExporter) newDelivery(b *batch) *delivery {
+func (e *victoriaLogsExporter) newDelivery(ctx context.Context, b *batch) *delivery {
 	address := b.contentAddress()
 	d := &delivery{
 		batch: b, key: batchKey{b.tenant, address}, streams: b.streamFields(e.rules),
@@ -135,6 +139,9 @@ func (e *victoriaLogsExporter) newDelivery(b *batch) *delivery {
 	}
 	if e.config.Idempotency.Enabled {
 		d.id = hex.EncodeToString(address[:])
+		if name, place, ok := replayOf(ctx); ok {
+			d.replay(name, place)
+		}
 	}
 	return d
 }
@@ -156,6 +163,10 @@ func (e *victoriaLogsExporter) deliver(ctx context.Context, d *delivery) error {
 	missing, err := e.verify(ctx, d, past)
 	if err != nil {
 		return err
+	}
+	if missing != nil && !past.lines {
+		// Of what this process has sent itself only the rest is of others.
+		d.present = d.rows() - missing.rows()
 	}
 	return e.send(ctx, d, attempt{since: past.since, compare: past.compare}, missing)
 }
@@ -220,6 +231,9 @@ func (e *victoriaLogsExporter) send(ctx context.Context, d *delivery, past attem
 	}
 	if missing != nil && missing.rows() > 0 {
 		e.telemetry.ExporterVictorialogsRepairedRecords.Add(ctx, int64(missing.rows()))
+	}
+	if d.present > 0 {
+		e.telemetry.ExporterVictorialogsPresentRecords.Add(ctx, int64(d.present))
 	}
 	return nil
 }

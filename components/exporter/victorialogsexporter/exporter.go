@@ -171,7 +171,7 @@ func (e *victoriaLogsExporter) pushPart(ctx context.Context, logs plog.Logs, fro
 	encoder := e.encoders.Get().(*encoder)
 	encoder.reset(time.Now())
 	encoder.encode(logs, from, to, func(b *batch) {
-		d := e.newDelivery(b)
+		d := e.newDelivery(ctx, b)
 		if err := e.deliver(ctx, d); err == nil {
 			result.delivered = append(result.delivered, deliveredBatch{d.key, d.state})
 		} else if result.retry == nil {

@@ -54,6 +54,14 @@ func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, past attemp
 	if wait > 0 && visible < d.rows() {
 		return nil, verificationUnsettled, errUnsettled(wait, visible, d.rows())
 	}
+	if d.replayed != nil {
+		if filter, err = d.contentFilter(e.config.Idempotency.Field); err != nil {
+			return nil, verificationFailed, err
+		}
+		if visible, err = e.countRows(ctx, d, filter, visibleRows); err != nil {
+			return nil, verificationFailed, err
+		}
+	}
 	stored, err := e.countRows(ctx, d, filter, storedRows)
 	if err != nil {
 		return nil, verificationFailed, err
@@ -67,6 +75,8 @@ func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, past attemp
 		return nil, verificationFailed, err
 	case missing.rows() == 0:
 		return missing, verificationFound, nil
+	case d.replayed != nil && missing.rows() == d.rows():
+		return nil, verificationAbsent, nil // what is there is of others
 	case wait > 0:
 		return nil, verificationUnsettled, errUnsettled(wait, d.rows()-missing.rows(), d.rows())
 	}
@@ -84,7 +94,7 @@ const (
 // filter is the LogsQL filter for the rows of the batch: by their id, and by their time so that the server need not
 // look at all partitions, where that is known. Rows without a time of their own have that of an attempt since a time.
 func (d *delivery) filter(field string, since time.Time) string {
-	filter := fmt.Sprintf(`%s:=%q`, strconv.Quote(field), d.id)
+	filter := d.ids(field)
 	from, to := d.minTime, d.maxTime
 	if d.untimed {
 		from, to = min(from, since.UnixNano()), max(to, d.encoded)
@@ -127,10 +137,10 @@ func (s rowSet) take(key rowKey) bool {
 	return true
 }
 
-// fetchRows returns the rows that the query answers with, at least so many.
-func (e *victoriaLogsExporter) fetchRows(ctx context.Context, d *delivery, query string, atLeast int) (rowSet, error) {
+// fetchRows returns the rows that the query answers with, at least so many, or those of them that are wanted.
+func (e *victoriaLogsExporter) fetchRows(ctx context.Context, d *delivery, query string, atLeast int, wanted map[rowKey]bool) (rowSet, error) {
 	var parser fastjson.Parser
-	set := make(rowSet, atLeast)
+	set := make(rowSet, min(atLeast, d.rows()))
 	n := 0
 	err := e.query(ctx, d, query, func(line []byte) error {
 		row, err := parseRow(&parser, line)
@@ -138,7 +148,9 @@ func (e *victoriaLogsExporter) fetchRows(ctx context.Context, d *delivery, query
 			return err
 		}
 		n++
-		set[row.key(!d.untimed, e.isAdded)]++
+		if key := row.key(!d.untimed, e.isAdded); wanted == nil || wanted[key] {
+			set[key]++
+		}
 		return nil
 	})
 	if err == nil && n < atLeast {
@@ -150,13 +162,17 @@ func (e *victoriaLogsExporter) fetchRows(ctx context.Context, d *delivery, query
 // missing compares the rows that VictoriaLogs has of the batch with those of the batch, row by row. Of a stream whose
 // rows are stored and not visible it makes one row missing, if none is, which makes the others visible.
 func (e *victoriaLogsExporter) missing(ctx context.Context, d *delivery, filter string, storedCount, visibleCount int) (*missingRows, error) {
-	stored, err := e.fetchRows(ctx, d, filter+" | delete _stream, _stream_id", storedCount)
+	wanted, err := d.wanted()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := e.fetchRows(ctx, d, filter+" | delete _stream, _stream_id", storedCount, wanted)
 	if err != nil {
 		return nil, err
 	}
 	visible := stored
 	if visibleCount < storedCount {
-		if visible, err = e.fetchRows(ctx, d, filter, visibleCount); err != nil {
+		if visible, err = e.fetchRows(ctx, d, filter, visibleCount, wanted); err != nil {
 			return nil, err
 		}
 	}

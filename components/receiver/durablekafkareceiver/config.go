@@ -46,9 +46,11 @@ type Config struct {
 	// DeadLetter keeps messages that cannot be decoded. Without it such a message stops its partition.
 	DeadLetter configoptional.Optional[deadletter.Config] `mapstructure:"dead_letter"`
 	// StartAt is where a partition begins that the group has no commit for.
-	StartAt TimeConfig `mapstructure:"start_at"`
+	StartAt PlaceConfig `mapstructure:"start_at"`
 	// Until is where reading ends.
-	Until TimeConfig `mapstructure:"until"`
+	Until PlaceConfig `mapstructure:"until"`
+	// Replay is about what is read a second time, that is where StartAt or Until is set.
+	Replay ReplayConfig `mapstructure:"replay"`
 	// ShutdownTimeout is how long deliveries may take to finish at shutdown.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 }
@@ -111,21 +113,40 @@ type MergeConfig struct {
 	Linger time.Duration `mapstructure:"linger"`
 }
 
-// TimeConfig is a place in a topic.
-type TimeConfig struct {
+// PlaceConfig is a place in a topic: a time, or offsets.
+type PlaceConfig struct {
 	// Time is RFC 3339; `until` takes `now`, too. Empty: not set.
 	Time string `mapstructure:"time"`
+	// Offsets are by partition. Of partitions that it lacks nothing is read.
+	Offsets map[string]int64 `mapstructure:"offsets"`
+}
+
+// ReplayConfig names a replay.
+type ReplayConfig struct {
+	// ID is another one for each replay, also of the same messages by the same group. Empty: `group_id`.
+	ID string `mapstructure:"id"`
 }
 
 // Unmarshal takes a time without quotes, too, which YAML makes a timestamp of.
-func (t *TimeConfig) Unmarshal(conf *confmap.Conf) error {
+func (p *PlaceConfig) Unmarshal(conf *confmap.Conf) error {
 	if at, ok := conf.Get("time").(time.Time); ok {
 		text := map[string]any{"time": at.Format(time.RFC3339Nano)}
 		if err := conf.Merge(confmap.NewFromStringMap(text)); err != nil {
 			return err
 		}
 	}
-	return conf.Unmarshal(t)
+	return conf.Unmarshal(p)
+}
+
+// set reports whether there is a place.
+func (p PlaceConfig) set() bool { return p.Time != "" || len(p.Offsets) > 0 }
+
+// replayID is what the replay is known by.
+func (c *Config) replayID() string {
+	if c.Replay.ID != "" {
+		return c.Replay.ID
+	}
+	return c.GroupID
 }
 
 // untilNow is the time of `until` that stands for the end of the topic when it is assigned.

@@ -57,6 +57,12 @@ func TestConfig(t *testing.T) {
 		assert.Equal(t, "2026-01-02T03:04:05Z", config.StartAt.Time)
 		assert.Equal(t, "2026-01-03T03:04:05.5+01:00", config.Until.Time)
 	})
+	t.Run("offsets", func(t *testing.T) {
+		config := load(t, "durable_kafka/offsets")
+		assert.Equal(t, map[string]int64{"0": 10, "11": 20}, config.StartAt.Offsets)
+		assert.Equal(t, map[string]int64{"0": 15}, config.Until.Offsets)
+		assert.Equal(t, "2026-01-02", config.replayID())
+	})
 	// A configuration of upstream's receiver is taken as it is, and says what has no effect.
 	t.Run("upstream", func(t *testing.T) {
 		config := load(t, "durable_kafka/upstream")
@@ -103,8 +109,20 @@ func TestConfigErrors(t *testing.T) {
 			c.Logs.Topics = []string{"^logs"}
 			c.DeadLetter = configoptional.Some(deadletter.Config{Topic: "logs-dlq"})
 		},
-		"`topic` or `directory` must be set": func(c *Config) { c.DeadLetter = configoptional.Some(deadletter.Config{}) },
-		"initial_offset should be one of":    func(c *Config) { c.InitialOffset = "first" },
+		"`start_at` must have `time` or `offsets`, not both": func(c *Config) {
+			c.StartAt = PlaceConfig{Time: "2026-01-02T00:00:00Z", Offsets: map[string]int64{"0": 1}}
+		},
+		"`start_at::offsets`: \"one\" is not a partition":                  func(c *Config) { c.StartAt.Offsets = map[string]int64{"one": 1} },
+		"`until::offsets`: the offset of partition 3 must not be negative": func(c *Config) { c.Until.Offsets = map[string]int64{"3": -1} },
+		"`start_at::offsets` must not be after `until::offsets`: 2 and 1 of partition 0": func(c *Config) {
+			c.StartAt.Offsets, c.Until.Offsets = map[string]int64{"0": 2}, map[string]int64{"0": 1}
+		},
+		"need exactly one topic in `logs::topics`": func(c *Config) {
+			c.Logs.Topics, c.Until.Offsets = []string{"a", "b"}, map[string]int64{"0": 1}
+		},
+		"`replay::id` needs `start_at` or `until`": func(c *Config) { c.Replay.ID = "x" },
+		"`topic` or `directory` must be set":       func(c *Config) { c.DeadLetter = configoptional.Some(deadletter.Config{}) },
+		"initial_offset should be one of":          func(c *Config) { c.InitialOffset = "first" },
 	}
 	for message, change := range tests {
 		t.Run(message, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func (c *Config) Validate() error {
 	check(c.MaxConcurrentDeliveries > 0, "`max_concurrent_deliveries` must be positive")
 	check(c.ShutdownTimeout > 0, "`shutdown_timeout` must be positive")
 	check(!c.HeaderExtraction.ExtractHeaders || len(c.HeaderExtraction.Headers) > 0, "`header_extraction::headers` must not be empty when `extract_headers` is true")
-	errs = append(errs, c.validateBackOff(), c.Merge.validate(), c.validateTimes(), c.validateDeadLetter())
+	errs = append(errs, c.validateBackOff(), c.Merge.validate(), c.validatePlaces(), c.validateDeadLetter())
 	return errors.Join(errs...)
 }
 
@@ -143,31 +144,70 @@ func (c *Config) validateDeadLetter() error {
 	return nil
 }
 
-func (c *Config) validateTimes() error {
+func (c *Config) validatePlaces() error {
 	start, startErr := c.StartAt.parse("start_at")
 	until := time.Time{}
 	var untilErr error
 	if c.Until.Time != untilNow {
 		until, untilErr = c.Until.parse("until")
 	}
-	if err := errors.Join(startErr, untilErr); err != nil {
+	from, fromErr := c.StartAt.partitions("start_at")
+	to, toErr := c.Until.partitions("until")
+	if err := errors.Join(startErr, untilErr, fromErr, toErr); err != nil {
 		return err
 	}
 	if !start.IsZero() && !until.IsZero() && !start.Before(until) {
 		return errors.New("`start_at::time` must be before `until::time`")
 	}
+	for partition, offset := range from {
+		if end, ok := to[partition]; ok && end < offset {
+			return fmt.Errorf("`start_at::offsets` must not be after `until::offsets`: %d and %d of partition %d", offset, end, partition)
+		}
+	}
+	if len(from)+len(to) > 0 {
+		for signal, topics := range c.signals() {
+			if len(topics.Topics) != 1 || topics.patterns() {
+				return fmt.Errorf("offsets in `start_at` and `until` need exactly one topic in `%s::topics`", signal)
+			}
+		}
+	}
+	if c.Replay.ID != "" && !c.StartAt.set() && !c.Until.set() {
+		return errors.New("`replay::id` needs `start_at` or `until`")
+	}
 	return nil
 }
 
-func (t TimeConfig) parse(setting string) (time.Time, error) {
-	if t.Time == "" {
+func (p PlaceConfig) parse(setting string) (time.Time, error) {
+	if p.Time == "" {
 		return time.Time{}, nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, t.Time)
+	if len(p.Offsets) > 0 {
+		return time.Time{}, fmt.Errorf("`%s` must have `time` or `offsets`, not both", setting)
+	}
+	at, err := time.Parse(time.RFC3339Nano, p.Time)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("`%s::time` must be RFC 3339: %w", setting, err)
 	}
 	return at, nil
+}
+
+// partitions returns the offsets by partition.
+func (p PlaceConfig) partitions(setting string) (map[int32]int64, error) {
+	if len(p.Offsets) == 0 {
+		return nil, nil
+	}
+	offsets := make(map[int32]int64, len(p.Offsets))
+	for text, offset := range p.Offsets {
+		partition, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || partition < 0 {
+			return nil, fmt.Errorf("`%s::offsets`: %q is not a partition", setting, text)
+		}
+		if offset < 0 {
+			return nil, fmt.Errorf("`%s::offsets`: the offset of partition %d must not be negative", setting, partition)
+		}
+		offsets[int32(partition)] = offset
+	}
+	return offsets, nil
 }
 
 // warn logs the settings that mean something upstream and nothing here.
@@ -181,7 +221,7 @@ func (c *Config) warn(logger *zap.Logger) {
 	if c.Telemetry.Metrics.KafkaReceiverRecordsDelay.Enabled {
 		logger.Warn("`telemetry::metrics::kafka_receiver_records_delay` has no effect, see the metric receiver_durable_kafka_lag_seconds")
 	}
-	if c.InitialOffset == configkafka.LatestOffset && c.StartAt.Time == "" {
+	if c.InitialOffset == configkafka.LatestOffset && !c.StartAt.set() {
 		logger.Warn("`initial_offset` is latest: what is in a partition before the group first reads it, partitions added later included, is never delivered")
 	}
 }

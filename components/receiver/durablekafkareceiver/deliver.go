@@ -25,6 +25,9 @@ const (
 	// redeliveredKey is there when the messages may have been delivered before. The value
 	// is the time, Unix milliseconds, of the last possible earlier delivery.
 	redeliveredKey = "breakwater.redelivered"
+	// replayKey is there when the messages may have been delivered by another group, merged
+	// in another way. The values are the ID of the replay, and where the request begins.
+	replayKey = "breakwater.replay"
 	// Those of upstream's receiver.
 	upstreamTopicKey     = "kafka.topic"
 	upstreamPartitionKey = "kafka.partition"
@@ -44,7 +47,9 @@ type delivery struct {
 	// redelivered is the value of redeliveredKey, or 0.
 	redelivered int64
 	// marked says that it was set from the beginning.
-	marked     bool
+	marked bool
+	// replay says that another group may have sent it.
+	replay     bool
 	generation int
 	// retry ends when the delivery is not to be tried again.
 	retry context.Context
@@ -249,6 +254,10 @@ func (s *session) context(d *delivery) context.Context {
 	metadata[upstreamOffsetKey], metadata[deadletter.MetadataOffset] = offset, offset
 	metadata[deadletter.MetadataLastOffset] = []string{strconv.FormatInt(last.Offset, 10)}
 	delete(metadata, redeliveredKey)
+	delete(metadata, replayKey)
+	if d.replay {
+		metadata[replayKey] = []string{s.r.config.replayID(), s.topicPartition.String() + "/" + offset[0]}
+	}
 	if d.redelivered != 0 {
 		metadata[redeliveredKey] = []string{strconv.FormatInt(d.redelivered, 10)}
 	}

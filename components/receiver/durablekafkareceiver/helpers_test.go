@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -294,6 +295,7 @@ type got struct {
 	partition   string
 	topic       string
 	redelivered bool
+	replay      string
 	err         error
 }
 
@@ -343,6 +345,7 @@ func read(ctx context.Context, logs plog.Logs) got {
 	last, _ := strconv.ParseInt(one(deadletter.MetadataLastOffset), 10, 64)
 	g.to = last + 1
 	g.redelivered = one(redeliveredKey) != ""
+	g.replay = strings.Join(info.Get(replayKey), " ")
 	return g
 }
 

@@ -19,7 +19,7 @@ import (
 // location is what the broker has of a partition.
 type location struct {
 	start, end int64
-	// startAt and until are the offsets of the times in the configuration, or -1.
+	// startAt and until are the offsets in the configuration, or those of its times, or -1.
 	startAt, until int64
 }
 
@@ -61,17 +61,29 @@ func (r *kafkaReceiver) list(ctx context.Context, topics ...string) (func(topicP
 			return o.Offset
 		}
 		l := location{start: lookup(starts), end: lookup(ends), startAt: -1, until: -1}
-		if !r.startAt.IsZero() {
+		switch {
+		case !r.startAt.IsZero():
 			l.startAt = lookup(startAts)
+		case r.startOffsets != nil:
+			l.startAt = offsetOr(r.startOffsets, tp.partition, l.end)
 		}
 		switch {
 		case r.untilNow:
 			l.until = l.end
 		case !r.until.IsZero():
 			l.until = lookup(untils)
+		case r.untilOffsets != nil:
+			l.until = offsetOr(r.untilOffsets, tp.partition, 0)
 		}
 		return l, failed
 	}, err
+}
+
+func offsetOr(offsets map[int32]int64, partition int32, otherwise int64) int64 {
+	if offset, ok := offsets[partition]; ok {
+		return offset
+	}
+	return otherwise
 }
 
 // locate asks for the offsets of the session's partition until there is an answer, and
@@ -121,6 +133,9 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 	switch {
 	case start < 0:
 		start = s.r.initial(l)
+		if s.r.startOffsets != nil && l.startAt < start {
+			s.lost(l.startAt, start)
+		}
 		s.logger.Info("The group has no commit for the partition", zap.Int64("offset", start))
 	case start > l.end:
 		s.truncated(start, l)
@@ -142,9 +157,10 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 	switch {
 	case s.r.reading():
 		// A replay: another group has delivered it, or will.
-		s.redeliveredBelow = math.MaxInt64
-	case !s.r.startAt.IsZero():
+		s.redeliveredBelow, s.replayBelow = math.MaxInt64, math.MaxInt64
+	case s.r.config.StartAt.set():
 		s.redeliveredBelow = max(s.redeliveredBelow, l.end)
+		s.replayBelow = l.end
 	}
 	s.begin(start, m)
 	s.reserve = max(m.Reserved, start)

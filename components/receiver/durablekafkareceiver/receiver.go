@@ -49,6 +49,8 @@ type kafkaReceiver struct {
 	commits        *committer
 	startAt, until time.Time
 	untilNow       bool
+	// startOffsets and untilOffsets are by partition; nil: not set.
+	startOffsets, untilOffsets map[int32]int64
 
 	// fetchedCommits belongs to the goroutine that manages the group.
 	fetchedCommits map[topicPartition]commitOf
@@ -120,6 +122,12 @@ func (r *kafkaReceiver) start(ctx context.Context, host component.Host) error {
 		if r.until, err = r.config.Until.parse("until"); err != nil {
 			return err
 		}
+	}
+	if r.startOffsets, err = r.config.StartAt.partitions("start_at"); err != nil {
+		return err
+	}
+	if r.untilOffsets, err = r.config.Until.partitions("until"); err != nil {
+		return err
 	}
 	if r.signal, err = r.newSignal(host); err != nil {
 		return err
@@ -390,7 +398,7 @@ func (r *kafkaReceiver) refreshEnds(ctx context.Context) {
 }
 
 // reading reports whether reading has an end.
-func (r *kafkaReceiver) reading() bool { return r.config.Until.Time != "" }
+func (r *kafkaReceiver) reading() bool { return r.config.Until.set() }
 
 // replayed reports whether everything before `until` is settled, of all partitions.
 func (r *kafkaReceiver) replayed() bool {

@@ -1,12 +1,14 @@
 package durablekafkareceiver
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
@@ -83,6 +85,79 @@ func TestReplayUntilNowEndsBehindATransaction(t *testing.T) {
 		return done == 1
 	}, waitFor, tick)
 	assert.Len(t, next.counts(), 11)
+	k.waitCommit(t, "logs", 0, 12) // the marker of the transaction included
+}
+
+func TestReplayReadsBetweenOffsets(t *testing.T) {
+	k := newKafka(t, 3, "logs")
+	for partition := range int32(3) {
+		k.text(t, "logs", partition, 0, 100)
+	}
+	config := k.config("logs")
+	config.StartAt.Offsets = map[string]int64{"0": 10, "1": 0}
+	config.Until.Offsets = map[string]int64{"0": 50, "1": 100}
+	config.Replay.ID = "again"
+	next := &sink{}
+	r := start(t, config, next, nil)
+	next.waitTaken(t, "logs", 0, 10, 50)
+	next.waitTaken(t, "logs", 1, 0, 100)
+	k.waitCommit(t, "logs", 0, 50)
+	k.waitCommit(t, "logs", 1, 100)
+	require.Eventually(t, func() bool {
+		done, ok := r.value(t, "otelcol_receiver_durable_kafka_replay_done")
+		return ok && done == 1
+	}, waitFor, tick)
+	assert.Len(t, next.counts(), 140, "nothing of the third partition")
+	for _, g := range next.taken() {
+		assert.True(t, g.redelivered, "another group may have delivered it")
+		assert.Equal(t, fmt.Sprintf("again logs/%s/%d", g.partition, g.from), g.replay)
+	}
+}
+
+// What retention has taken of the range is told, and the rest is read.
+func TestReplayOfOffsetsThatAreGone(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	k.text(t, "logs", 0, 0, 100)
+	gone := kadm.Offsets{}
+	gone.Add(kadm.Offset{Topic: "logs", Partition: 0, At: 30})
+	_, err := k.admin.DeleteRecords(t.Context(), gone)
+	require.NoError(t, err)
+	config := k.config("logs")
+	config.StartAt.Offsets = map[string]int64{"0": 10}
+	config.Until.Offsets = map[string]int64{"0": 50}
+	next := &sink{}
+	r := start(t, config, next, nil)
+	next.waitTaken(t, "logs", 0, 30, 50)
+	k.waitCommit(t, "logs", 0, 50)
+	lost, _ := r.value(t, "otelcol_receiver_durable_kafka_lost_messages")
+	assert.EqualValues(t, 20, lost)
+	assert.Len(t, next.counts(), 20)
+}
+
+// A replay that was interrupted goes on where it was, with the same ranges.
+func TestReplayGoesOnAfterAnInterruption(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	k.text(t, "logs", 0, 0, 100)
+	config := k.config("logs")
+	config.StartAt.Offsets = map[string]int64{"0": 10}
+	config.Until.Offsets = map[string]int64{"0": 90}
+	config.Merge.MaxMessages = 7
+	next, watch := &sink{}, &fakeWatch{}
+	first := start(t, config, next, watch)
+	next.waitTaken(t, "logs", 0, 10, 90)
+	first.kill(t) // nothing has settled
+	forms := map[int64]string{}
+	for _, g := range next.taken() {
+		forms[g.from] = g.bytes
+	}
+	next.reset()
+	watch.always = true
+	start(t, config, next, watch)
+	next.waitTaken(t, "logs", 0, 10, 90)
+	watch.settleTo(t, k, "logs", 0, 90)
+	for _, g := range next.taken() {
+		assert.Equal(t, forms[g.from], g.bytes, "offset %d", g.from)
+	}
 }
 
 func TestInitialOffsetLatestSkipsWhatIsThere(t *testing.T) {

@@ -61,6 +61,9 @@ type session struct {
 	// redeliveredAt (Unix ms) for the last time.
 	redeliveredBelow int64
 	redeliveredAt    int64
+	// replayBelow is the offset below which a message may have been sent by another group,
+	// as a part of any request.
+	replayBelow int64
 	// ready are the deliveries that have begun and wait for a commit or a worker.
 	ready []*delivery
 	// workers are the goroutines that deliver.
@@ -262,7 +265,17 @@ func (s *session) next(now time.Time) *delivery {
 		}
 		return s.merge(now)
 	}
+	s.reachUntil()
 	return nil
+}
+
+// reachUntil settles offsets without records in front of `until`: the end of a replay is
+// in the commit. Everything before them has begun.
+func (s *session) reachUntil() {
+	if s.finished && s.ledger.End() < s.until {
+		s.ledger.Resolve(s.ledger.Begin(s.ledger.End(), s.until))
+		s.progress()
+	}
 }
 
 // skip leaves out what is settled already, up to end.
@@ -318,6 +331,7 @@ func (s *session) open(d *delivery) {
 	if d.from < s.redeliveredBelow {
 		d.redelivered, d.marked = s.redeliveredAt, true
 	}
+	d.replay = d.from < s.replayBelow
 	switch {
 	case d.again:
 		d.want = s.want

@@ -161,13 +161,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		list(out, s)
 		return nil
 	}
-	say("%d cases, seed %d, profile %s", len(s.cases), s.seed, s.profile.Name)
+	runs := len(s.cases) * max(1, s.seeds)
+	say("%d cases, seed %d, profile %s", runs, s.seed, s.profile.Name)
 	var results []report.Result
 	err = crucible.Run(ctx, crucible.Options{
 		Cases: s.cases, Profile: s.profile, Seed: s.seed, Seeds: s.seeds, Lanes: s.lanes, Loopback: s.loopback, Keep: s.keep, Progress: say,
 		Done: func(r report.Result) {
 			results = append(results, r)
-			say("[%d/%d] %s", len(results), len(s.cases), summary(r))
+			say("[%d/%d] %s", len(results), runs, summary(r))
 		},
 	})
 	if len(results) > 0 {

@@ -30,6 +30,7 @@ type TelemetryBuilder struct {
 	ExporterVictorialogsDuplicateFields metric.Int64Counter
 	ExporterVictorialogsEncodedBytes    metric.Int64Counter
 	ExporterVictorialogsEndpointState   metric.Int64Gauge
+	ExporterVictorialogsPresentRecords  metric.Int64Counter
 	ExporterVictorialogsRejectedRecords metric.Int64Counter
 	ExporterVictorialogsRepairedRecords metric.Int64Counter
 	ExporterVictorialogsRequestDuration metric.Float64Histogram
@@ -90,6 +91,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_victorialogs_endpoint_state",
 		metric.WithDescription("1 for the state that the endpoint is in, 0 for the others [Development]"),
 		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterVictorialogsPresentRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_victorialogs_present_records",
+		metric.WithDescription("Rows of suspect requests that were not sent because VictoriaLogs had them [Development]"),
+		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterVictorialogsRejectedRecords, err = builder.meter.Int64Counter(

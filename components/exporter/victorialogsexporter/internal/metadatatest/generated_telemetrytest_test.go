@@ -23,6 +23,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterVictorialogsDuplicateFields.Add(context.Background(), 1)
 	tb.ExporterVictorialogsEncodedBytes.Add(context.Background(), 1)
 	tb.ExporterVictorialogsEndpointState.Record(context.Background(), 1)
+	tb.ExporterVictorialogsPresentRecords.Add(context.Background(), 1)
 	tb.ExporterVictorialogsRejectedRecords.Add(context.Background(), 1)
 	tb.ExporterVictorialogsRepairedRecords.Add(context.Background(), 1)
 	tb.ExporterVictorialogsRequestDuration.Record(context.Background(), 1)
@@ -40,6 +41,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterVictorialogsEndpointState(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterVictorialogsPresentRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterVictorialogsRejectedRecords(t, testTel,
