@@ -24,6 +24,11 @@ func Cases() []Case {
 		{Name: "loki-kill", Seeds: true, About: "Loki is killed.", Loki: true, plan: thrice(Kill, part(Loki))},
 		{Name: "loki-term", About: "Loki is restarted in order.", Loki: true, plan: once(Terminate, part(Loki), 5)},
 
+		{Name: "swap-victorialogs-loki", Exact: true, About: "VictoriaLogs is swapped for Loki, by other consumers; the agents see nothing of it.", Swapped: true, plan: once(Swap, none, 0)},
+		{Name: "replay", Exact: true, About: "All that is stored is sent through the consumer again.", Hosts: true, plan: once(Replay, none, 0)},
+		{Name: "both-one-down", Exact: true, About: "The logs go to VictoriaLogs and to Loki, and one is killed, and then the other.", Both: true, plan: all(
+			at(Kill, VictoriaLogs, 6, 8), at(Kill, Loki, 18, 8))},
+
 		{Name: "victorialogs-freeze", About: "VictoriaLogs stands still for a minute.", plan: once(Freeze, part(VictoriaLogs), 60)},
 		{Name: "victoriametrics-freeze", About: "VictoriaMetrics stands still for a minute.", plan: once(Freeze, part(VictoriaMetrics), 60)},
 		{Name: "consumer-freeze", About: "A consumer stands still for a minute, loses its partitions, and wakes up.", plan: once(Freeze, anyConsumer, 60)},

@@ -1,15 +1,17 @@
 // Package crucible runs the whole pipeline from real parts, breaks it in every way that it may be broken, and asks an
 // oracle what became of each record.
 //
-//	suite, err := crucible.NewSuite(ctx, crucible.Options{Cases: cases, Seed: 1, Lanes: 2})
-//	results, err := suite.Run(ctx)
+//	err := crucible.Run(ctx, crucible.Options{
+//		Cases: crucible.Cases(), Profile: profile, Seed: 1, Lanes: 3,
+//		Done: func(r report.Result) { results = append(results, r) },
+//	})
 //
 // # Parts
 //
 // A lane is a cluster of three Kafka brokers that lives as long as the run. A site is what one case has to itself: two
-// agents, two consumers, the backends, topics and a consumer group of its own. Each process is on a host of its own
-// (package netlab). Where the machine does not allow that they are on loopback with proxies between them, and the
-// results say so.
+// agents, two consumers, the backends (VictoriaLogs, Loki or both, and VictoriaMetrics), topics and a consumer group of
+// its own. Each process is on a host of its own (package netlab). Where the machine does not allow that they are on
+// loopback with proxies between them, and the results say so.
 //
 // # Cases
 //
@@ -19,7 +21,7 @@
 // and nothing new in the backends. Then package oracle counts.
 //
 // Losses that are known are in KnownLosses with their cause. A case of that list that holds fails, so that the list can
-// only shrink.
+// only shrink; but for a race, which is not lost in every run.
 //
 // # Rivals
 //

@@ -58,6 +58,7 @@ const (
 	Burst             Kind = "burst × 10"
 	Poison            Kind = "poison"
 	Rolling           Kind = "rolling restart"               // of everything, one after the other
+	Replay            Kind = "replay"                        // of all that is stored of the logs and the metrics
 	Swap              Kind = "VictoriaLogs swapped for Loki" // by another configuration of the consumers
 )
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,6 +74,8 @@ func (s *site) inject(ctx context.Context, f Fault) (healing, error) {
 		return nothing, s.addPoison()
 	case Rolling:
 		return nothing, s.rolling(ctx)
+	case Replay:
+		return nothing, s.replay(ctx)
 	case Swap:
 		return nothing, s.swap(ctx)
 	}
@@ -319,6 +323,49 @@ func (s *site) swap(ctx context.Context) error {
 		}
 	}
 	return s.startConsumers(ctx, s.profile.LokiConsumer)
+}
+
+// replay sends all that the consumers have settled through a consumer again, into the same backends.
+func (s *site) replay(ctx context.Context) error {
+	root, err := harness.Root()
+	if err != nil {
+		return err
+	}
+	binary, err := harness.BinaryPath()
+	if err != nil {
+		return err
+	}
+	command := filepath.Join(s.dir, "breakwater-replay")
+	build := exec.CommandContext(ctx, "go", "build", "-o", command, "./cmd/breakwater-replay")
+	build.Dir = root
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the replay command: %w\n%s", err, output)
+	}
+	opts, err := s.shipperOptions("replay", consumerUser, s.consumer(), nil)
+	if err != nil {
+		return err
+	}
+	opts.Binary = command
+	replayer, err := harness.NewBreakwater(opts)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.closers = append(s.closers, replayer.Close)
+	s.mu.Unlock()
+	for _, source := range []string{"logs", "metrics"} {
+		result, err := replayer.Run(ctx, "run", "-source", source, "-from", "start", "-yes", "-bin", binary,
+			"-config", strings.Join(opts.Configs, ","), "-log", filepath.Join(s.dir, "replay-"+source+".log"))
+		if err != nil {
+			return err
+		}
+		if result.ExitCode != 0 {
+			return fmt.Errorf("replay of %s: exit status %d: %s", source, result.ExitCode, result.Output)
+		}
+		lines := strings.Split(strings.TrimSpace(result.Output), "\n")
+		s.say("replay of %s: %s", source, lines[len(lines)-1])
+	}
+	return nil
 }
 
 // waitEmpty waits until the queues of the agents are empty, and then until the consumers have committed all that is in

@@ -17,6 +17,8 @@ type Case struct {
 	Load   Load
 	// Secure lets agents and consumers log in to Kafka, with SASL/SCRAM.
 	Secure bool
+	// Hosts cases are run only where each part has a host of its own: on loopback everybody has to log in to Kafka.
+	Hosts bool
 	// Loki stores what the consumers read in Loki instead of VictoriaLogs.
 	Loki bool
 	// Both stores it in VictoriaLogs and in Loki. Each is to hold all.
@@ -37,6 +39,9 @@ type Case struct {
 
 	plan func(*planner)
 }
+
+// hasLoki tells whether Loki is among the parts.
+func (c Case) hasLoki() bool { return c.Loki || c.Both || c.Swapped }
 
 // Load is what is written beside files, OTLP logs and OTLP metrics.
 type Load struct {

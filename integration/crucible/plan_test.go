@@ -1,6 +1,7 @@
 package crucible
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,10 @@ func TestPlansAreOfPartsThatAreThere(t *testing.T) {
 		if c.Loki {
 			logs = Loki
 		}
+		parts := parts
+		if c.Both {
+			parts = append(slices.Clone(parts), Loki)
+		}
 		for seed := range uint64(20) {
 			plan := c.Plan(seed)
 			for _, e := range plan.Events {
@@ -54,7 +59,7 @@ func TestEveryFaultIsInACase(t *testing.T) {
 	}
 	for _, kind := range []Kind{
 		Kill, Terminate, Freeze, Cut, OneWay, Loss, Delay, Reset, DiskFull, PowerLoss, RevokeCredentials, RemoveACL,
-		DeleteTopic, AddPartition, Rebalance, Burst, Poison, Rolling,
+		DeleteTopic, AddPartition, Rebalance, Burst, Poison, Rolling, Replay, Swap,
 	} {
 		assert.Contains(t, kinds, kind)
 	}
@@ -116,6 +121,18 @@ func TestFaultsOfAProcess(t *testing.T) {
 	}
 }
 
+func TestLongestFirstWithEverySeed(t *testing.T) {
+	t.Parallel()
+	cases := slices.DeleteFunc(Cases(), func(c Case) bool { return !slices.Contains([]string{"calm", "broker-freeze", "rebalances"}, c.Name) })
+	var found []string
+	for _, j := range longestFirst(cases, 4, 2) {
+		found = append(found, fmt.Sprint(j.Name, " ", j.seed))
+	}
+	assert.ElementsMatch(t, []string{"calm 4", "calm 5", "broker-freeze 4", "broker-freeze 5", "rebalances 4", "rebalances 5"}, found)
+	assert.Contains(t, found[0], "rebalances")
+	assert.Contains(t, found[5], "calm")
+}
+
 func TestPlanAsText(t *testing.T) {
 	t.Parallel()
 	plan := Plan{Length: 20 * time.Second, Events: []Event{
@@ -134,7 +151,7 @@ func TestPlanAsText(t *testing.T) {
 func TestSASLSettingsOfEverythingThatSpeaksToKafka(t *testing.T) {
 	t.Parallel()
 	for _, p := range Profiles() {
-		for _, program := range []Program{p.Agent, p.Consumer, p.LokiConsumer} {
+		for _, program := range []Program{p.Agent, p.Consumer, p.LokiConsumer, p.BothConsumer} {
 			if len(program.Configs) == 0 {
 				continue
 			}
@@ -147,9 +164,9 @@ func TestSASLSettingsOfEverythingThatSpeaksToKafka(t *testing.T) {
 	args, err := Program{Configs: []string{"configs/agent.yaml"}}.saslArgs("somebody")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"--config=yaml:exporters::kafka::auth::sasl::mechanism: SCRAM-SHA-256",
-		"--config=yaml:exporters::kafka::auth::sasl::username: somebody",
-		"--config=yaml:exporters::kafka::auth::sasl::password: somebody-password",
+		"--config=yaml:exporters::durable_kafka::auth::sasl::mechanism: SCRAM-SHA-256",
+		"--config=yaml:exporters::durable_kafka::auth::sasl::username: somebody",
+		"--config=yaml:exporters::durable_kafka::auth::sasl::password: somebody-password",
 	}, args)
 }
 
@@ -166,7 +183,7 @@ func TestProfiles(t *testing.T) {
 	assert.Equal(t, Program{Command: "sink --to x"}, with.Consumer)
 	for _, c := range Cases() {
 		assert.True(t, Profiles()[0].runs(c), c.Name)
-		assert.Equal(t, !c.Loki && !c.Secure && !c.Load.FluentBit, with.runs(c), c.Name)
+		assert.Equal(t, !c.Loki && !c.Swapped && !c.Both && !c.Secure && !c.Load.FluentBit, with.runs(c), c.Name)
 	}
 }
 

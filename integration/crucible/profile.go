@@ -32,7 +32,6 @@ type Profile struct {
 // Program is one of the shippers: bin/breakwater with configurations, or any command.
 type Program struct {
 	Configs []string // relative to the root of the repository
-	Loki    bool     // writes to Loki, and asks it when what it took is on disk
 	// Command is run by the shell. It finds where to read and to write in the environment contract of the profiles.
 	Command string
 }
@@ -51,10 +50,11 @@ func (p Program) foreign() bool { return p.Command != "" }
 func Profiles() []Profile {
 	shipped := Profile{
 		Name:          "breakwater",
-		About:         "configs/agent.yaml and configs/consumer.yaml",
+		About:         "configs/agent.yaml and configs/consumer.yaml, consumer-loki.yaml where Loki has the logs, consumer-both.yaml where both have them",
 		Agent:         Program{Configs: []string{"configs/agent.yaml"}},
 		Consumer:      Program{Configs: []string{"configs/consumer.yaml"}},
-		LokiConsumer:  Program{Configs: []string{"configs/consumer-loki.yaml"}, Loki: true},
+		LokiConsumer:  Program{Configs: []string{"configs/consumer-loki.yaml"}},
+		BothConsumer:  Program{Configs: []string{"configs/consumer-both.yaml"}},
 		SmallMessages: true,
 		Exact:         true,
 	}
@@ -135,14 +135,6 @@ func (p Program) saslArgs(user string) ([]string, error) {
 		add("exporters", config.Exporters)
 	}
 	return args, nil
-}
-
-// lokiArgs are --config arguments that set the flush window of Loki, which depends on how the Loki of a case is set up.
-func (p Program) lokiArgs() []string {
-	if !p.Loki {
-		return nil
-	}
-	return []string{"--config=yaml:extensions::durability::backends::loki::flush_window: " + (2 * lokiCheckpoints).String()}
 }
 
 // The users of the secure cases.

@@ -35,9 +35,12 @@ type process interface {
 // lokiMargin is by how much records may be older than their case, and longer than its length it may last.
 const lokiMargin = 20 * time.Minute
 
-// lokiCheckpoints is how often Loki has all on disk. Twice as long is the flush window of the consumers, who would not
-// commit within the time of a case with those of the product, 5 min and 10 min.
-const lokiCheckpoints = 5 * time.Second
+// lokiCheckpoints is how often Loki has all on disk. Twice that and some time is the flush window. With those of the
+// products, 5 min and 11 min, the consumers would not commit within the time of a case.
+const (
+	lokiCheckpoints = 5 * time.Second
+	lokiWindow      = 2*lokiCheckpoints + 2*time.Second
+)
 
 // smallDisk is the size of a disk that is to be full.
 const smallDisk = 256 << 20
@@ -100,6 +103,7 @@ func newSite(ctx context.Context, l *lane, c Case, profile Profile, seed uint64,
 		"KAFKA_FLUENTBIT_TOPIC": name + "-fluent-bit",
 		"KAFKA_DLQ_TOPIC":       name + "-dlq",
 		"KAFKA_GROUP_ID":        name,
+		"LOKI_FLUSH_WINDOW":     lokiWindow.String(),
 	}
 	s.specs = topics.Defaults(func(variable string) string { return s.env[variable] })
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -190,7 +194,7 @@ func (s *site) startBackends(ctx context.Context) error {
 	if err := s.startPart(ctx, VictoriaMetrics, s.metric, s.metric.Close); err != nil {
 		return err
 	}
-	if s.setup.Loki || s.setup.Both || s.setup.Swapped {
+	if s.setup.hasLoki() {
 		if err := s.startLoki(ctx); err != nil {
 			return err
 		}
@@ -213,7 +217,7 @@ func (s *site) startLoki(ctx context.Context) error {
 		return err
 	}
 	if s.loki, err = harness.NewLoki(harness.LokiOptions{
-		Dir: filepath.Join(s.dir, Loki), Host: host, Checkpoints: lokiCheckpoints,
+		Dir: filepath.Join(s.dir, Loki), Host: host, Args: []string{"-ingester.checkpoint-duration=" + lokiCheckpoints.String()},
 	}); err != nil {
 		return err
 	}
@@ -242,17 +246,29 @@ func (s *site) endpoints(from string) (map[string]string, error) {
 
 // newShipper describes an agent or a consumer.
 func (s *site) newShipper(name, user string, program Program, env map[string]string) (*shipper, error) {
-	host, err := s.lane.host(name)
+	opts, err := s.shipperOptions(name, user, program, env)
 	if err != nil {
 		return nil, err
+	}
+	b, err := harness.NewBreakwater(opts)
+	if err != nil {
+		return nil, err
+	}
+	return &shipper{Breakwater: b, foreign: program.foreign()}, nil
+}
+
+// shipperOptions are those of a program that reads or writes what an agent or a consumer does.
+func (s *site) shipperOptions(name, user string, program Program, env map[string]string) (harness.BreakwaterOptions, error) {
+	opts := harness.BreakwaterOptions{
+		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs, Env: maps.Clone(s.env), DiskBytes: s.diskBytes(name),
+	}
+	var err error
+	if opts.Host, err = s.lane.host(name); err != nil {
+		return opts, err
 	}
 	endpoints, err := s.endpoints(name)
 	if err != nil {
-		return nil, err
-	}
-	opts := harness.BreakwaterOptions{
-		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs, Args: program.lokiArgs(),
-		Env: maps.Clone(s.env), Host: host, DiskBytes: s.diskBytes(name),
+		return opts, err
 	}
 	if _, err := s.part(name); err == nil {
 		opts.Dir += "-swapped"
@@ -261,21 +277,15 @@ func (s *site) newShipper(name, user string, program Program, env map[string]str
 	maps.Copy(opts.Env, env)
 	opts.Env["KAFKA_BROKERS"] = strings.Join(s.lane.links.brokers(s.lane.kafka, s.setup.Secure), ",")
 	if s.secure() {
-		sasl, err := program.saslArgs(user)
-		if err != nil {
-			return nil, err
+		if opts.Args, err = program.saslArgs(user); err != nil {
+			return opts, err
 		}
-		opts.Args = append(opts.Args, sasl...)
 	}
 	if program.foreign() {
 		opts.Binary = "/bin/sh"
 		opts.Args = []string{"-c", "exec " + program.Command}
 	}
-	b, err := harness.NewBreakwater(opts)
-	if err != nil {
-		return nil, err
-	}
-	return &shipper{Breakwater: b, foreign: program.foreign()}, nil
+	return opts, nil
 }
 
 // consumer is what the consumers run at first.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/breakwater-otel/breakwater/integration/crucible/report"
 	"github.com/breakwater-otel/breakwater/integration/harness"
+	"github.com/breakwater-otel/breakwater/integration/netlab"
 	"github.com/breakwater-otel/breakwater/integration/prepare"
 )
 
@@ -38,6 +39,10 @@ func Run(ctx context.Context, opts Options) (err error) {
 		opts.Progress = func(string, ...any) {}
 	}
 	opts.Cases = slices.DeleteFunc(slices.Clone(opts.Cases), func(c Case) bool {
+		if c.Hosts && (opts.Loopback || netlab.Supported() != nil) {
+			opts.Progress("%s is not run: it needs hosts of their own", c.Name)
+			return true
+		}
 		if opts.Profile.runs(c) {
 			return false
 		}
@@ -57,7 +62,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	for _, c := range opts.Cases {
-		if c.Loki {
+		if c.hasLoki() {
 			if _, err := preparer.Loki(ctx); err != nil {
 				return err
 			}

@@ -18,8 +18,6 @@ type LokiOptions struct {
 	// integration/loki/loki.yaml by default, which has no limits.
 	Config string
 	Args   []string // further flags, which win over the configuration
-	// Checkpoints is how often it writes all that it has in memory to disk; 5 min by default, as that of the product.
-	Checkpoints time.Duration
 	// Binary is the cached build by default (package prepare).
 	Binary string
 
@@ -78,9 +76,6 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 		"-common.path-prefix=" + dataDir,
 		"-common.storage.filesystem.chunk-directory=" + filepath.Join(dataDir, "chunks"),
 		"-common.storage.filesystem.rules-directory=" + filepath.Join(dataDir, "rules"),
-	}
-	if opts.Checkpoints > 0 {
-		flags = append(flags, "-ingester.checkpoint-duration="+opts.Checkpoints.String())
 	}
 	return &Loki{&httpServer{
 		Process: NewProcess(ProcessOptions{

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/breakwater-otel/breakwater/integration/crucible"
+	"github.com/breakwater-otel/breakwater/integration/crucible/oracle"
 	"github.com/breakwater-otel/breakwater/integration/crucible/report"
 )
 
@@ -160,28 +161,26 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		list(out, s)
 		return nil
 	}
-	say("%d cases, seed %d, profile %s", len(s.cases), s.seed, s.profile.Name)
+	runs := len(s.cases) * max(1, s.seeds)
+	say("%d cases, seed %d, profile %s", runs, s.seed, s.profile.Name)
 	var results []report.Result
 	err = crucible.Run(ctx, crucible.Options{
 		Cases: s.cases, Profile: s.profile, Seed: s.seed, Seeds: s.seeds, Lanes: s.lanes, Loopback: s.loopback, Keep: s.keep, Progress: say,
 		Done: func(r report.Result) {
 			results = append(results, r)
-			say("[%d/%d] %s", len(results), len(s.cases), summary(r))
+			say("[%d/%d] %s", len(results), runs, summary(r))
 		},
 	})
 	if len(results) > 0 {
 		slices.SortFunc(results, byOrder)
 		_, _ = fmt.Fprintf(out, "\n%s\n", report.Table(results))
 	}
-	if err != nil {
-		return err
+	if s.out != "" && len(results) > 0 {
+		// What was found before an interrupt is worth keeping, beside what was there before.
+		s.subset = s.subset || err != nil
+		err = errors.Join(err, write(s, results, time.Since(begin)))
 	}
-	if s.out != "" {
-		if err := write(s, results, time.Since(begin)); err != nil {
-			return err
-		}
-	}
-	return verdict(results)
+	return errors.Join(err, verdict(results))
 }
 
 func list(out io.Writer, s settings) {
@@ -203,6 +202,9 @@ func summary(r report.Result) string {
 		for _, w := range audit.Writers {
 			if w.Lost+w.Corrupted+w.CorruptedCopies+w.Mislabelled+w.Retimed+w.Unwritten > 0 {
 				text += "\n              " + w.String()
+			}
+			if w.Duplicated > 0 && slices.Contains(r.Forbids, report.Duplicated) {
+				text += fmt.Sprintf("\n              %s: %d duplicated: %s", w.Writer, w.Duplicated, oracle.Ranges(w.DuplicatedSeqs))
 			}
 		}
 	}
