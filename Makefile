@@ -90,6 +90,12 @@ crucible: build ## Break everything and count each record: CASE=, SEED=, RIVAL=,
 	cd integration && go run ./cmd/crucible -out ../docs \
 		$(foreach c,$(CASE),-case '$(c)') $(if $(SEED),-seed $(SEED)) $(if $(RIVAL),-rival $(RIVAL)) $(if $(SOAK),-soak $(SOAK))
 
+.PHONY: crucible-seeds
+SEEDS ?= 3
+crucible-seeds: build ## The cases of the consumer's promise with SEEDS=3 seeds each; writes docs/crucible-seeds.md
+	cd integration && go run ./cmd/crucible -out ../docs -seeds $(SEEDS) \
+		$(foreach c,$(CASE),-case '$(c)') $(if $(SEED),-seed $(SEED)) $(if $(RIVAL),-rival $(RIVAL))
+
 .PHONY: fuzz
 FUZZTIME ?= 30s
 fuzz: ## Fuzz everything that parses or encodes, FUZZTIME each

@@ -5,6 +5,7 @@ package main
 import (
 	deadletterconnector "github.com/breakwater-otel/breakwater/components/connector/deadletterconnector"
 	deadletterexporter "github.com/breakwater-otel/breakwater/components/exporter/deadletterexporter"
+	durablekafkaexporter "github.com/breakwater-otel/breakwater/components/exporter/durablekafkaexporter"
 	remotewriteexporter "github.com/breakwater-otel/breakwater/components/exporter/remotewriteexporter"
 	victorialogsexporter "github.com/breakwater-otel/breakwater/components/exporter/victorialogsexporter"
 	durabilityextension "github.com/breakwater-otel/breakwater/components/extension/durabilityextension"
@@ -136,6 +137,7 @@ func components() (otelcol.Factories, error) {
 
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
 		deadletterexporter.NewFactory(),
+		durablekafkaexporter.NewFactory(),
 		remotewriteexporter.NewFactory(),
 		victorialogsexporter.NewFactory(),
 		debugexporter.NewFactory(),
@@ -150,6 +152,7 @@ func components() (otelcol.Factories, error) {
 	}
 	factories.ExporterModules = makeModulesMap(factories.Exporters, map[component.Type]string{
 		deadletterexporter.NewFactory().Type():            "github.com/breakwater-otel/breakwater v0.0.0",
+		durablekafkaexporter.NewFactory().Type():          "github.com/breakwater-otel/breakwater v0.0.0",
 		remotewriteexporter.NewFactory().Type():           "github.com/breakwater-otel/breakwater v0.0.0",
 		victorialogsexporter.NewFactory().Type():          "github.com/breakwater-otel/breakwater v0.0.0",
 		debugexporter.NewFactory().Type():                 "go.opentelemetry.io/collector/exporter/debugexporter v0.152.0",

@@ -57,7 +57,8 @@ const (
 	Rebalance         Kind = "rebalances" // a third consumer joins and leaves all the time
 	Burst             Kind = "burst × 10"
 	Poison            Kind = "poison"
-	Rolling           Kind = "rolling restart" // of everything, one after the other
+	Rolling           Kind = "rolling restart"               // of everything, one after the other
+	Swap              Kind = "VictoriaLogs swapped for Loki" // by another configuration of the consumers
 )
 
 // Fault is one thing that goes wrong.

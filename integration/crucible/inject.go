@@ -72,6 +72,8 @@ func (s *site) inject(ctx context.Context, f Fault) (healing, error) {
 		return nothing, s.addPoison()
 	case Rolling:
 		return nothing, s.rolling(ctx)
+	case Swap:
+		return nothing, s.swap(ctx)
 	}
 	return nil, fmt.Errorf("there is no fault %q", f.Kind)
 }
@@ -303,6 +305,20 @@ func (s *site) rolling(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// swap stops the consumers in order and starts others in their place, which write to Loki. The agents see nothing of it.
+func (s *site) swap(ctx context.Context) error {
+	for _, name := range []string{Consumer1, Consumer2} {
+		p, err := s.part(name)
+		if err != nil {
+			return err
+		}
+		if err := s.terminate(ctx, name, p); err != nil {
+			return err
+		}
+	}
+	return s.startConsumers(ctx, s.profile.LokiConsumer)
 }
 
 // waitEmpty waits until the queues of the agents are empty, and then until the consumers have committed all that is in

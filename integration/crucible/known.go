@@ -4,26 +4,12 @@ import "github.com/breakwater-otel/breakwater/integration/crucible/report"
 
 // The causes, with the place in the source of v0.152.0 of the collector's modules, and v1.121.0 of the backends'.
 const (
-	permanentCause = "What a broker answers that is not retriable, as after the accident of an ACL or a password, is a permanent error: " +
-		"the batch leaves the disk queue of the agent and is dropped."
-	permanentWhere = "kafkaexporter internal/kafkaclient/franzgo.go:118, exporterhelper internal/queue_sender.go:50"
-
-	recreatedCause = "The producer does not find the topic again that was deleted and made anew. Nothing is dropped: it waits in the disk queue " +
-		"of the agent, until the agent is restarted."
-	recreatedWhere = "kafkaexporter v0.152.0, on franz-go, which takes a topic with another id for the one that it knows"
-
 	forgottenCause = "When the disk is full, the queue of the agent cannot write down that it has begun with a batch, and forgets or deletes the batch."
 	forgottenWhere = "exporterhelper internal/queue/persistent_queue.go:380"
 
 	flushCause = "The backend answers before the data is on disk, and forgets the last seconds when it is killed. The offsets were " +
 		"committed when it had answered."
 	flushWhere = "kafkareceiver consumer_franz.go:425; VictoriaLogs and VictoriaMetrics flush what is in memory every 5 s"
-
-	lokiCause = "Loki answers, and after the kill a few of the requests before it are not there. Nothing is read again: the flush window of Loki is taken for 0."
-	lokiWhere = "Loki v3.7.8, behind durability with flush_window 0"
-
-	splitCause = "A line over 1 MiB, its number and checksum included, becomes two records: `max_log_size` of file_log is left at its default. No byte is lost."
-	splitWhere = "filelogreceiver, pkg/stanza fileconsumer/config.go: max_log_size"
 
 	stoppedCause = "A message that cannot be decoded stops its partition for good, as it is configured: the alternative is to skip it in silence."
 	stoppedWhere = "kafkareceiver consumer_franz.go:354"
@@ -46,12 +32,8 @@ func KnownLosses() []report.KnownLoss {
 	}
 	// The agent is the same.
 	for _, profile := range []string{shippedName, upstreamName} {
-		add(report.Lost, "permanent-errors", permanentCause, permanentWhere, profile, "credentials-revoked", "acl-removed")
-		add(report.Lost, "recreated-topic", recreatedCause, recreatedWhere, profile, "topic-deleted")
 		add(report.Lost, "queue-on-a-full-disk", forgottenCause, forgottenWhere, profile, "disk-full-agent-and-kill")
-		add(report.Corrupted, "split-lines", splitCause, splitWhere, profile, "large-lines")
 	}
-	add(report.Lost, "loki-unflushed", lokiCause, lokiWhere, shippedName, "loki-kill")
 	add(report.Lost, "unflushed", flushCause, flushWhere, upstreamName,
 		"victorialogs-kill", "victoriametrics-kill", "kill-consumer-and-victorialogs", "kill-consumers-and-backends",
 		"kill-victoriametrics-and-broker", "victorialogs-away-and-rebalances")

@@ -51,8 +51,10 @@ func newLane(ctx context.Context, dir string, seed uint64, loopback bool, dist p
 		Name: "broker", Dir: filepath.Join(dir, "kafka"), Brokers: brokerCount, Dist: dist,
 		Properties: map[string]string{
 			// Deleted topics of earlier cases make room at once.
-			"log.segment.delete.delay.ms":                     "1000",
-			"log.retention.check.interval.ms":                 "5000",
+			"log.segment.delete.delay.ms":     "1000",
+			"log.retention.check.interval.ms": "5000",
+			// On a machine that is busy with other work a start takes longer than the minute of the default.
+			"initial.broker.registration.timeout.ms":          "300000",
 			"listener.name.clients.connections.max.reauth.ms": fmt.Sprint(sessionLifetime.Milliseconds()),
 		},
 	}

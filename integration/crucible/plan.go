@@ -19,6 +19,11 @@ type Case struct {
 	Secure bool
 	// Loki stores what the consumers read in Loki instead of VictoriaLogs.
 	Loki bool
+	// Both stores it in VictoriaLogs and in Loki. Each is to hold all.
+	Both bool
+	// Swapped begins with VictoriaLogs and has a fault that swaps it for Loki, which is to hold all in the end: it has a
+	// consumer group of its own.
+	Swapped bool
 	// SmallDisk is the part whose data is on a disk of its own that can be filled.
 	SmallDisk string
 	// Synced keeps what the agents write on a file system that forgets at a power loss what was not synced.
@@ -27,6 +32,8 @@ type Case struct {
 	Exact bool
 	// Short cases are in the subset that the tests run.
 	Short bool
+	// Seeds cases are those of the promise of the consumer: they are run with several seeds, too.
+	Seeds bool
 
 	plan func(*planner)
 }

@@ -147,9 +147,9 @@ func TestSASLSettingsOfEverythingThatSpeaksToKafka(t *testing.T) {
 	args, err := Program{Configs: []string{"configs/agent.yaml"}}.saslArgs("somebody")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"--config=yaml:exporters::kafka::auth::sasl::mechanism: SCRAM-SHA-256",
-		"--config=yaml:exporters::kafka::auth::sasl::username: somebody",
-		"--config=yaml:exporters::kafka::auth::sasl::password: somebody-password",
+		"--config=yaml:exporters::durable_kafka::auth::sasl::mechanism: SCRAM-SHA-256",
+		"--config=yaml:exporters::durable_kafka::auth::sasl::username: somebody",
+		"--config=yaml:exporters::durable_kafka::auth::sasl::password: somebody-password",
 	}, args)
 }
 

@@ -21,6 +21,8 @@ type Profile struct {
 	Consumer Program
 	// LokiConsumer takes the place of Consumer in the cases of Loki. A profile without one does not run them.
 	LokiConsumer Program
+	// BothConsumer takes its place in the cases of both backends of logs.
+	BothConsumer Program
 	// SmallMessages says that the consumer reads the topic of one record a message, too.
 	SmallMessages bool
 	// Exact says that the profile promises no duplicates in the cases that are Exact.
@@ -30,13 +32,15 @@ type Profile struct {
 // Program is one of the shippers: bin/breakwater with configurations, or any command.
 type Program struct {
 	Configs []string // relative to the root of the repository
+	Loki    bool     // writes to Loki, and asks it when what it took is on disk
 	// Command is run by the shell. It finds where to read and to write in the environment contract of the profiles.
 	Command string
 }
 
 // runs tells whether the case is about something that the profile does.
 func (p Profile) runs(c Case) bool {
-	return (!c.Loki || len(p.LokiConsumer.Configs) > 0) && (!c.Load.FluentBit || p.SmallMessages) &&
+	return (!c.Loki && !c.Swapped || len(p.LokiConsumer.Configs) > 0) && (!c.Both || len(p.BothConsumer.Configs) > 0) &&
+		(!c.Load.FluentBit || p.SmallMessages) &&
 		(!c.Secure || !p.Agent.foreign() && !p.Consumer.foreign())
 }
 
@@ -50,14 +54,14 @@ func Profiles() []Profile {
 		About:         "configs/agent.yaml and configs/consumer.yaml",
 		Agent:         Program{Configs: []string{"configs/agent.yaml"}},
 		Consumer:      Program{Configs: []string{"configs/consumer.yaml"}},
-		LokiConsumer:  Program{Configs: []string{"integration/crucible/rivals/loki-consumer.yaml"}},
+		LokiConsumer:  Program{Configs: []string{"integration/crucible/rivals/loki-consumer.yaml"}, Loki: true},
 		SmallMessages: true,
 		Exact:         true,
 	}
 	upstream := shipped
 	upstream.Name = "upstream"
 	upstream.About = "the shipped agent, and a consumer of the upstream receiver `kafka` and exporter `prometheusremotewrite`"
-	upstream.LokiConsumer, upstream.SmallMessages, upstream.Exact = Program{}, false, false
+	upstream.LokiConsumer, upstream.BothConsumer, upstream.SmallMessages, upstream.Exact = Program{}, Program{}, false, false
 	upstream.Consumer = Program{Configs: []string{"integration/crucible/rivals/upstream-consumer.yaml"}}
 	return []Profile{shipped, upstream}
 }
@@ -87,7 +91,7 @@ func (p Profile) WithCommands(agent, consumer string) Profile {
 	}
 	if consumer != "" {
 		p.Consumer = Program{Command: consumer}
-		p.LokiConsumer, p.SmallMessages = Program{}, false
+		p.LokiConsumer, p.BothConsumer, p.SmallMessages = Program{}, Program{}, false
 		about = append(about, "consumer `"+consumer+"`")
 	}
 	p.About = strings.Join(about, ", ")
@@ -131,6 +135,14 @@ func (p Program) saslArgs(user string) ([]string, error) {
 		add("exporters", config.Exporters)
 	}
 	return args, nil
+}
+
+// lokiArgs are --config arguments that set the flush window of Loki, which depends on how the Loki of a case is set up.
+func (p Program) lokiArgs() []string {
+	if !p.Loki {
+		return nil
+	}
+	return []string{"--config=yaml:extensions::durability::backends::loki::flush_window: " + (2 * lokiCheckpoints).String()}
 }
 
 // The users of the secure cases.

@@ -19,8 +19,8 @@ const (
 	// restTimeout is how long the pipeline may take to be empty after the last fault: the longest backoff of the profiles
 	// (30 s, half as much again by its randomization) twice, and the time until a backend has its records on disk.
 	restTimeout = 2 * time.Minute
-	// grace is how long what is missing may take when Kafka and the queues are empty.
-	grace = 12 * time.Second
+	grace       = 12 * time.Second
+	groupGrace  = 60 * time.Second
 )
 
 // run runs one case in a lane. The result is not judged yet.
@@ -92,14 +92,25 @@ func (s *site) live(ctx context.Context, r *report.Result) (err error) {
 		}
 		s.note("%s after the end: %v", restTimeout, err)
 	}
-	audit, _, err := oracle.WaitComplete(ctx, oracle.Wait{
-		Accounts: accounts, Stores: s.stores(), DeadLetters: s.deadLetters(), Grace: grace,
-	})
-	if err != nil {
-		return err
+	for _, stores := range s.audits() {
+		audit, _, err := oracle.WaitComplete(ctx, oracle.Wait{
+			Accounts: accounts, Stores: stores, DeadLetters: s.deadLetters(), Grace: s.grace(),
+		})
+		if err != nil {
+			return err
+		}
+		r.Audits = append(r.Audits, audit)
 	}
-	r.Audits = []oracle.Report{audit}
 	return s.unexpectedEnds()
+}
+
+// grace is how long what is missing may take when Kafka and the queues are empty. Of two groups that read the same topic
+// only the faster one is waited for; the other one may be in its longest backoff.
+func (s *site) grace() time.Duration {
+	if s.setup.Both || s.setup.Swapped {
+		return groupGrace
+	}
+	return grace
 }
 
 // recovery is how long the backlog was there after the last fault; 0 without a fault.
@@ -123,8 +134,11 @@ func (s *site) waitStride(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, strideTimeout)
 	defer cancel()
 	stores := s.stores()
-	if s.profile.Consumer.foreign() || s.profile.Agent.foreign() {
+	switch {
+	case s.profile.Consumer.foreign() || s.profile.Agent.foreign():
 		stores = stores[:1]
+	case s.setup.Swapped:
+		stores = stores[:2]
 	}
 	return harness.Eventually(ctx, sampleInterval, func(ctx context.Context) error {
 		for _, store := range stores {

@@ -35,6 +35,10 @@ type process interface {
 // lokiMargin is by how much records may be older than their case, and longer than its length it may last.
 const lokiMargin = 20 * time.Minute
 
+// lokiCheckpoints is how often Loki has all on disk. Twice as long is the flush window of the consumers, who would not
+// commit within the time of a case with those of the product, 5 min and 10 min.
+const lokiCheckpoints = 5 * time.Second
+
 // smallDisk is the size of a disk that is to be full.
 const smallDisk = 256 << 20
 
@@ -104,7 +108,11 @@ func newSite(ctx context.Context, l *lane, c Case, profile Profile, seed uint64,
 	for i := range brokerCount {
 		s.parts[brokerName(i+1)] = l.kafka.Broker(i + 1)
 	}
-	for _, step := range []func(context.Context) error{s.startTopics, s.startBackends, s.startConsumers, s.startAgents} {
+	for _, step := range []func(context.Context) error{
+		s.startTopics, s.startBackends,
+		func(ctx context.Context) error { return s.startConsumers(ctx, s.consumer()) },
+		s.startAgents,
+	} {
 		if err := step(ctx); err != nil {
 			return s, err
 		}
@@ -122,7 +130,10 @@ func (s *site) startTopics(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.ensureTopics(ctx)
+	// A cluster that the case before has broken may need a moment.
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
+	return harness.Eventually(ctx, time.Second, s.ensureTopics)
 }
 
 func (s *site) ensureTopics(ctx context.Context) error {
@@ -179,8 +190,13 @@ func (s *site) startBackends(ctx context.Context) error {
 	if err := s.startPart(ctx, VictoriaMetrics, s.metric, s.metric.Close); err != nil {
 		return err
 	}
+	if s.setup.Loki || s.setup.Both || s.setup.Swapped {
+		if err := s.startLoki(ctx); err != nil {
+			return err
+		}
+	}
 	if s.setup.Loki {
-		return s.startLoki(ctx)
+		return nil
 	}
 	if opts, err = options(VictoriaLogs); err != nil {
 		return err
@@ -196,7 +212,9 @@ func (s *site) startLoki(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.loki, err = harness.NewLoki(harness.LokiOptions{Dir: filepath.Join(s.dir, Loki), Host: host}); err != nil {
+	if s.loki, err = harness.NewLoki(harness.LokiOptions{
+		Dir: filepath.Join(s.dir, Loki), Host: host, Checkpoints: lokiCheckpoints,
+	}); err != nil {
 		return err
 	}
 	return s.startPart(ctx, Loki, s.loki, s.loki.Close)
@@ -207,7 +225,8 @@ func (s *site) endpoints(from string) (map[string]string, error) {
 	urls := map[string]string{VictoriaMetrics: s.metric.URL()}
 	if s.loki != nil {
 		urls[Loki] = s.loki.URL()
-	} else {
+	}
+	if s.logs != nil {
 		urls[VictoriaLogs] = s.logs.URL()
 	}
 	env := map[string]string{}
@@ -232,16 +251,21 @@ func (s *site) newShipper(name, user string, program Program, env map[string]str
 		return nil, err
 	}
 	opts := harness.BreakwaterOptions{
-		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs,
+		Name: name, Dir: filepath.Join(s.dir, name), Configs: program.Configs, Args: program.lokiArgs(),
 		Env: maps.Clone(s.env), Host: host, DiskBytes: s.diskBytes(name),
+	}
+	if _, err := s.part(name); err == nil {
+		opts.Dir += "-swapped"
 	}
 	maps.Copy(opts.Env, endpoints)
 	maps.Copy(opts.Env, env)
 	opts.Env["KAFKA_BROKERS"] = strings.Join(s.lane.links.brokers(s.lane.kafka, s.setup.Secure), ",")
 	if s.secure() {
-		if opts.Args, err = program.saslArgs(user); err != nil {
+		sasl, err := program.saslArgs(user)
+		if err != nil {
 			return nil, err
 		}
+		opts.Args = append(opts.Args, sasl...)
 	}
 	if program.foreign() {
 		opts.Binary = "/bin/sh"
@@ -254,11 +278,19 @@ func (s *site) newShipper(name, user string, program Program, env map[string]str
 	return &shipper{Breakwater: b, foreign: program.foreign()}, nil
 }
 
-func (s *site) startConsumers(ctx context.Context) error {
-	program := s.profile.Consumer
-	if s.setup.Loki {
-		program = s.profile.LokiConsumer
+// consumer is what the consumers run at first.
+func (s *site) consumer() Program {
+	switch {
+	case s.setup.Loki:
+		return s.profile.LokiConsumer
+	case s.setup.Both:
+		return s.profile.BothConsumer
+	default:
+		return s.profile.Consumer
 	}
+}
+
+func (s *site) startConsumers(ctx context.Context, program Program) error {
 	for _, name := range []string{Consumer1, Consumer2} {
 		consumer, err := s.newShipper(name, consumerUser, program, nil)
 		if err != nil {
@@ -267,6 +299,9 @@ func (s *site) startConsumers(ctx context.Context) error {
 		if err := s.startPart(ctx, name, consumer, consumer.Close); err != nil {
 			return err
 		}
+	}
+	if s.extra != nil {
+		return nil // those that were swapped in
 	}
 	extra, err := s.newShipper(Consumer3, consumerUser, program, nil)
 	if err != nil {
@@ -348,14 +383,15 @@ func (s *site) note(format string, args ...any) {
 	}
 }
 
-// logStore and metricStore are where the oracle looks.
-func (s *site) logStore() oracle.Source {
-	if s.loki != nil {
-		// What Loki has to look through is bounded, as it is asked twice a second.
-		return oracle.Loki{
-			Client: s.loki.Client(), URL: s.loki.URL(), From: s.begun.Add(-lokiMargin), To: s.begun.Add(s.setup.Length + lokiMargin),
-		}
+// lokiStore, logStore and metricStore are where the oracle looks.
+func (s *site) lokiStore() oracle.Source {
+	// What Loki has to look through is bounded, as it is asked twice a second.
+	return oracle.Loki{
+		Client: s.loki.Client(), URL: s.loki.URL(), From: s.begun.Add(-lokiMargin), To: s.begun.Add(s.setup.Length + lokiMargin),
 	}
+}
+
+func (s *site) logStore() oracle.Source {
 	return oracle.VictoriaLogs{Client: s.logs.Client(), URL: s.logs.URL()}
 }
 
@@ -363,7 +399,32 @@ func (s *site) metricStore() oracle.Source {
 	return oracle.VictoriaMetrics{Client: s.metric.Client(), URL: s.metric.URL()}
 }
 
-func (s *site) stores() []oracle.Source { return []oracle.Source{s.logStore(), s.metricStore()} }
+// stores are all backends, those of logs first. One that only a fault brings into use is the last.
+func (s *site) stores() []oracle.Source {
+	var stores []oracle.Source
+	if s.logs != nil {
+		stores = append(stores, s.logStore())
+	} else {
+		stores = append(stores, s.lokiStore())
+	}
+	stores = append(stores, s.metricStore())
+	if s.logs != nil && s.loki != nil {
+		stores = append(stores, s.lokiStore())
+	}
+	return stores
+}
+
+// audits are the backends that together have to hold everything; several when logs have to be in each of two.
+func (s *site) audits() [][]oracle.Source {
+	switch {
+	case s.setup.Both:
+		return [][]oracle.Source{{s.logStore(), s.metricStore()}, {s.lokiStore(), s.metricStore()}}
+	case s.setup.Swapped:
+		return [][]oracle.Source{{s.lokiStore(), s.metricStore()}}
+	default:
+		return [][]oracle.Source{s.stores()}
+	}
+}
 
 func (s *site) deadLetters() []oracle.DeadLetters {
 	return []oracle.DeadLetters{oracle.DeadLetterTopic{Kafka: s.lane.client, Topic: s.env["KAFKA_DLQ_TOPIC"]}}

@@ -19,6 +19,7 @@ type Options struct {
 	Cases   []Case
 	Profile Profile
 	Seed    uint64
+	Seeds   int    // of each case: Seed and those after it; 1 by default
 	Lanes   int    // clusters side by side; 1 by default
 	Dir     string // where everything is while it runs; a temporary directory by default
 	// Loopback keeps everything on the loopback of the machine, also where it allows namespaces.
@@ -71,9 +72,10 @@ func Run(ctx context.Context, opts Options) (err error) {
 			defer func() { err = errors.Join(err, os.RemoveAll(opts.Dir)) }()
 		}
 	}
-	todo := make(chan Case, len(opts.Cases))
-	for _, c := range longestFirst(opts.Cases, opts.Seed) {
-		todo <- c
+	jobs := longestFirst(opts.Cases, opts.Seed, max(1, opts.Seeds))
+	todo := make(chan job, len(jobs))
+	for _, j := range jobs {
+		todo <- j
 	}
 	close(todo)
 
@@ -83,7 +85,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
-		errs = make([]error, max(1, min(opts.Lanes, len(opts.Cases))))
+		errs = make([]error, max(1, min(opts.Lanes, len(jobs))))
 	)
 	for i := range errs {
 		wg.Go(func() {
@@ -103,25 +105,40 @@ func Run(ctx context.Context, opts Options) (err error) {
 	return errors.Join(errs...)
 }
 
+// job is a case with a seed.
+type job struct {
+	Case
+	seed uint64
+}
+
 // longestFirst keeps a long case from being alone at the end.
-func longestFirst(cases []Case, seed uint64) []Case {
-	return slices.SortedStableFunc(slices.Values(cases), func(a, b Case) int {
-		return int(b.Plan(seed).Length - a.Plan(seed).Length)
-	})
+func longestFirst(cases []Case, seed uint64, seeds int) []job {
+	var jobs []job
+	for i := range seeds {
+		for _, c := range cases {
+			jobs = append(jobs, job{Case: c, seed: seed + uint64(i)})
+		}
+	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return int(b.Plan(b.seed).Length - a.Plan(a.seed).Length) })
+	return jobs
 }
 
 // runLane runs cases one after the other, as long as there are some.
-func runLane(ctx context.Context, opts Options, dist prepare.Kafka, n int, todo <-chan Case, done func(report.Result)) (err error) {
+func runLane(ctx context.Context, opts Options, dist prepare.Kafka, n int, todo <-chan job, done func(report.Result)) (err error) {
 	l, err := newLane(ctx, filepath.Join(opts.Dir, fmt.Sprintf("lane-%d", n)), opts.Seed, opts.Loopback, dist)
 	if err != nil {
 		return fmt.Errorf("lane %d: %w", n, err)
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	for c := range todo {
-		say := func(format string, args ...any) {
-			opts.Progress("%-32s %s", c.Name, fmt.Sprintf(format, args...))
+	for j := range todo {
+		name := j.Name
+		if opts.Seeds > 1 {
+			name += fmt.Sprintf(", seed %d", j.seed)
 		}
-		r := l.run(ctx, c, opts.Profile, opts.Seed, opts.Keep, say)
+		say := func(format string, args ...any) {
+			opts.Progress("%-32s %s", name, fmt.Sprintf(format, args...))
+		}
+		r := l.run(ctx, j.Case, opts.Profile, j.seed, opts.Keep, say)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -130,7 +147,7 @@ func runLane(ctx context.Context, opts Options, dist prepare.Kafka, n int, todo 
 		if r.Error != "" {
 			// What a case has left broken must not break the next one.
 			if err := l.heal(ctx); err != nil {
-				return fmt.Errorf("lane %d after case %s: %w", n, c.Name, err)
+				return fmt.Errorf("lane %d after case %s: %w", n, name, err)
 			}
 		}
 	}

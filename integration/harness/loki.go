@@ -15,6 +15,8 @@ type LokiOptions struct {
 	Name string   // "loki" by default
 	Dir  string   // data and log; a temporary directory by default
 	Args []string // further flags, which win over integration/loki/loki.yaml
+	// Checkpoints is how often it writes all that it has in memory to disk; 5 min by default, as that of the product.
+	Checkpoints time.Duration
 	// Binary is the cached build by default (package prepare).
 	Binary string
 
@@ -70,6 +72,9 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 		"-common.path-prefix=" + dataDir,
 		"-common.storage.filesystem.chunk-directory=" + filepath.Join(dataDir, "chunks"),
 		"-common.storage.filesystem.rules-directory=" + filepath.Join(dataDir, "rules"),
+	}
+	if opts.Checkpoints > 0 {
+		flags = append(flags, "-ingester.checkpoint-duration="+opts.Checkpoints.String())
 	}
 	return &Loki{&httpServer{
 		Process: NewProcess(ProcessOptions{

@@ -103,9 +103,9 @@ func TestStandaloneIsAgentWithoutKafka(t *testing.T) {
 	queue := func(config map[string]map[string]any, exporter string) any {
 		return config["exporters"][exporter].(map[string]any)["sending_queue"]
 	}
-	assert.NotNil(t, queue(agent, "kafka"))
-	assert.Equal(t, queue(agent, "kafka"), queue(standalone, "victorialogs"))
-	assert.Equal(t, queue(agent, "kafka"), queue(standalone, "otlp_grpc/spool"))
+	assert.NotNil(t, queue(agent, "durable_kafka"))
+	assert.Equal(t, queue(agent, "durable_kafka"), queue(standalone, "victorialogs"))
+	assert.Equal(t, queue(agent, "durable_kafka"), queue(standalone, "otlp_grpc/spool"))
 }
 
 // TestWrongConfiguration holds that a mistake ends the start with one line that names the setting.

@@ -39,7 +39,7 @@ func TestLoadConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, urls, 2)
 	assert.Equal(t, "https://vmstorage-1:8482/prefix/metrics", urls[1].String())
-	assert.Zero(t, cfg.Backends["loki"].FlushWindow)
+	assert.Equal(t, 10*time.Minute, cfg.Backends["loki"].FlushWindow)
 
 	cfg = load("durability/all")
 	assert.Equal(t, 250*time.Millisecond, cfg.PollInterval)

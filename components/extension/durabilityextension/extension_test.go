@@ -300,7 +300,7 @@ func TestBackendsApart(t *testing.T) {
 	logs, more, loki := newFakeNode(t), newFakeNode(t), newFakeNode(t)
 	r := start(t, map[string]any{
 		"logs": map[string]any{"type": "victorialogs", "endpoints": []any{logs.URL, more.URL}},
-		"loki": map[string]any{"type": "loki", "endpoint": loki.URL},
+		"loki": map[string]any{"type": "loki", "endpoint": loki.URL, "flush_window": "0s"},
 	}, nil)
 	all, onlyLogs, onlyLoki := r.watch(t), r.watch(t, "logs"), r.watch(t, "loki")
 	assert.Same(t, onlyLogs, r.watch(t, "logs", "logs"))
@@ -313,7 +313,7 @@ func TestBackendsApart(t *testing.T) {
 	assert.Equal(t, durability.Settled, onlyLoki.Judge(lokiStamp, now))
 	assert.Equal(t, durability.Pending, all.Judge(stamp, now))
 
-	// Loki has its WAL: a restart is seen, and loses nothing.
+	// Without a window a restart is seen, and loses nothing.
 	loki.set(func() { loki.start++ })
 	eventually(t, func() bool { return r.logs.FilterMessageSnippet("was restarted").Len() == 1 }, "a restart of Loki")
 	assert.Equal(t, durability.Settled, onlyLoki.Judge(lokiStamp, now))

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -45,6 +46,7 @@ type settings struct {
 	subset  bool // not all cases
 	profile crucible.Profile
 	seed    uint64
+	seeds   int // of each case, if it is not 0
 	lanes   int
 	out     string
 	list    bool
@@ -77,6 +79,7 @@ func readSettings(args []string) (settings, error) {
 	flags.BoolVar(&short, "short", false, "run the short subset that the tests run")
 	flags.DurationVar(&soak, "soak", 0, "run random faults for that long instead of the cases")
 	flags.Uint64Var(&s.seed, "seed", 1, "of everything that is left to chance: the same seed breaks the same parts at the same moments")
+	flags.IntVar(&s.seeds, "seeds", 0, "run the cases with that many seeds, -seed and those after it, by default the cases of the promise of the consumer; what is written is crucible-seeds.md")
 	flags.IntVar(&s.lanes, "lanes", defaultLanes, "clusters side by side; each takes about a third of a core and 2 GB of memory")
 	rival := flags.String("rival", crucible.Profiles()[0].Name, "which agent and consumer to run: "+strings.Join(profileNames(), ", "))
 	agent := flags.String("agent-cmd", "", "run this command in the place of the agent. It reads the files of LOG_INCLUDE and writes to the topic KAFKA_LOGS_TOPIC at KAFKA_BROKERS, or to VICTORIALOGS_ENDPOINT")
@@ -91,8 +94,8 @@ func readSettings(args []string) (settings, error) {
 	if flags.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if s.lanes < 1 || soak < 0 {
-		return s, errors.New("-lanes must be 1 or more, and -soak not negative")
+	if s.lanes < 1 || soak < 0 || s.seeds < 0 {
+		return s, errors.New("-lanes must be 1 or more, -soak and -seeds not negative")
 	}
 	var err error
 	if s.profile, err = crucible.FindProfile(*rival); err != nil {
@@ -104,7 +107,9 @@ func readSettings(args []string) (settings, error) {
 		return s, nil
 	}
 	s.subset = short || len(names) > 0
-	s.cases, err = choose(names, short)
+	s.cases, err = choose(names, func(c crucible.Case) bool {
+		return (!short || c.Short) && (s.seeds == 0 || len(names) > 0 || c.Seeds)
+	})
 	return s, err
 }
 
@@ -116,8 +121,8 @@ func profileNames() []string {
 	return names
 }
 
-// choose returns the cases that one of the patterns matches; without a pattern, all.
-func choose(patterns []string, short bool) ([]crucible.Case, error) {
+// choose returns the cases that are eligible and that one of the patterns matches; without a pattern, all that are eligible.
+func choose(patterns []string, eligible func(crucible.Case) bool) ([]crucible.Case, error) {
 	all := crucible.Cases()
 	for _, pattern := range patterns {
 		if !slices.ContainsFunc(all, func(c crucible.Case) bool { return matches(pattern, c.Name) }) {
@@ -127,7 +132,7 @@ func choose(patterns []string, short bool) ([]crucible.Case, error) {
 	var chosen []crucible.Case
 	for _, c := range all {
 		wanted := len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, c.Name) })
-		if wanted && (!short || c.Short) {
+		if wanted && eligible(c) {
 			chosen = append(chosen, c)
 		}
 	}
@@ -158,7 +163,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	say("%d cases, seed %d, profile %s", len(s.cases), s.seed, s.profile.Name)
 	var results []report.Result
 	err = crucible.Run(ctx, crucible.Options{
-		Cases: s.cases, Profile: s.profile, Seed: s.seed, Lanes: s.lanes, Loopback: s.loopback, Keep: s.keep, Progress: say,
+		Cases: s.cases, Profile: s.profile, Seed: s.seed, Seeds: s.seeds, Lanes: s.lanes, Loopback: s.loopback, Keep: s.keep, Progress: say,
 		Done: func(r report.Result) {
 			results = append(results, r)
 			say("[%d/%d] %s", len(results), len(s.cases), summary(r))
@@ -190,7 +195,7 @@ func list(out io.Writer, s settings) {
 
 // summary is a result in a line, and one more for each thing that is wrong.
 func summary(r report.Result) string {
-	text := fmt.Sprintf("%s: %s; %d written, %d lost, %d duplicated", r.Case, r.Verdict, r.Written(), r.Number(report.Lost), r.Number(report.Duplicated))
+	text := fmt.Sprintf("%s, seed %d, %s: %s; %d written, %d lost, %d duplicated", r.Case, r.Seed, r.Duration.Round(time.Second), r.Verdict, r.Written(), r.Number(report.Lost), r.Number(report.Duplicated))
 	for _, why := range append(slices.Clone(r.Why), r.Notes...) {
 		text += "\n              " + strings.ReplaceAll(why, "\n", "\n              ")
 	}
@@ -204,41 +209,56 @@ func summary(r report.Result) string {
 	return text
 }
 
-// byOrder brings results into the order of the cases.
+// byOrder brings results into the order of the cases, and then of the seeds.
 func byOrder(a, b report.Result) int {
 	order := func(r report.Result) int {
 		return slices.IndexFunc(crucible.Cases(), func(c crucible.Case) bool { return c.Name == r.Case })
 	}
-	return order(a) - order(b)
+	return cmp.Or(order(a)-order(b), cmp.Compare(a.Seed, b.Seed))
 }
 
-// write writes the document. What is there of other cases and other profiles stays.
+// write writes the document. What is there of other cases, other seeds and other profiles stays.
 func write(s settings, results []report.Result, took time.Duration) error {
-	doc, err := report.Read(s.out, "crucible")
+	name := "crucible"
+	if s.seeds > 0 {
+		name = "crucible-seeds"
+	}
+	doc, err := report.Read(s.out, name)
 	if err != nil {
 		return err
 	}
+	doc.Title, doc.Intro = "Crucible", crucible.Intro()
+	if s.seeds > 0 {
+		doc.Title, doc.Intro, doc.PerSeed = "Crucible, by seed", crucible.SeedsIntro(), true
+	}
 	if !s.subset {
-		// Cases that are no more go.
+		// Cases and seeds that are no more go.
 		doc.Results = slices.DeleteFunc(doc.Results, func(r report.Result) bool { return r.Profile == s.profile.Name })
+		if doc.Runs == nil {
+			doc.Runs = map[string]string{}
+		}
+		doc.Runs[s.profile.Name] = s.describe(len(results), took)
 	}
 	doc = doc.Merge(results...)
 	slices.SortStableFunc(doc.Results, func(a, b report.Result) int {
-		if a.Profile != b.Profile {
-			return strings.Compare(a.Profile, b.Profile)
-		}
-		return byOrder(a, b)
+		return cmp.Or(strings.Compare(a.Profile, b.Profile), byOrder(a, b))
 	})
-	doc.Title = "Crucible"
-	doc.Intro = crucible.Intro()
-	if !s.subset {
-		doc.Intro += fmt.Sprintf("\nThe last full run, of the profile `%s`: seed %d, %d lanes, %s on %d cores.\n",
-			s.profile.Name, s.seed, s.lanes, took.Round(time.Second), runtime.NumCPU())
-	}
 	doc.Known = slices.DeleteFunc(crucible.KnownLosses(), func(k report.KnownLoss) bool {
-		return !slices.ContainsFunc(doc.Results, func(r report.Result) bool { return r.Profile == k.Profile })
+		return !slices.ContainsFunc(doc.Results, func(r report.Result) bool {
+			return r.Profile == k.Profile && (r.Case == k.Case || !doc.PerSeed)
+		})
 	})
-	return doc.Write(s.out, "crucible")
+	return doc.Write(s.out, name)
+}
+
+// describe says of a run of all cases what it was, for the document.
+func (s settings) describe(cases int, took time.Duration) string {
+	seeds := fmt.Sprintf("seed %d", s.seed)
+	if s.seeds > 1 {
+		seeds = fmt.Sprintf("seeds %d to %d", s.seed, s.seed+uint64(s.seeds)-1)
+	}
+	return fmt.Sprintf("The last run of all %d cases: %s, %d lanes, %s on %d cores.",
+		cases, seeds, s.lanes, took.Round(time.Second), runtime.NumCPU())
 }
 
 // verdict is an error that names the cases that did not come out as expected.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -50,6 +51,17 @@ func TestSettings(t *testing.T) {
 	assert.Equal(t, []string{"soak"}, names(s))
 	assert.Equal(t, "sink x", s.profile.Consumer.Command)
 
+	s, err = readSettings([]string{"-seeds", "3"})
+	require.NoError(t, err)
+	assert.False(t, s.subset)
+	assert.NotEmpty(t, s.cases)
+	for _, c := range s.cases {
+		assert.True(t, c.Seeds)
+	}
+	s, err = readSettings([]string{"-seeds", "2", "-case", "calm"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"calm"}, names(s))
+
 	s, err = readSettings([]string{"-short"})
 	require.NoError(t, err)
 	for _, c := range s.cases {
@@ -60,7 +72,8 @@ func TestSettings(t *testing.T) {
 		"-case=nothing": `no case is called "nothing"`,
 		"-rival=nobody": `-rival: there is no profile "nobody"`,
 		"-lanes=0":      "-lanes must be 1 or more",
-		"-soak=-1s":     "-soak not negative",
+		"-soak=-1s":     "-soak and -seeds not negative",
+		"-seeds=-1":     "-soak and -seeds not negative",
 		"calm":          `unexpected argument "calm"`,
 	} {
 		_, err := readSettings([]string{args})
@@ -114,6 +127,37 @@ func TestWriteKeepsWhatWasNotRun(t *testing.T) {
 	require.NoError(t, write(s, []report.Result{result("calm", "breakwater", 0)}, time.Minute))
 	assert.Equal(t, []string{"breakwater calm", "upstream calm"}, read(), "a full run forgets cases that are no more")
 	assert.FileExists(t, filepath.Join(out, "crucible.md"))
+}
+
+func TestWriteKeepsSeedsSideBySide(t *testing.T) {
+	t.Parallel()
+	out := t.TempDir()
+	profile, err := crucible.FindProfile("breakwater")
+	require.NoError(t, err)
+	s := settings{out: out, profile: profile, seed: 1, seeds: 2, lanes: 3}
+	of := func(name string, seed uint64) report.Result {
+		r := result(name, "breakwater", 0)
+		r.Seed, r.Series = seed, []report.Point{{Seconds: 1}}
+		return r
+	}
+	require.NoError(t, write(s, []report.Result{of("broker-kill", 2), of("calm", 1), of("broker-kill", 1), of("calm", 2)}, time.Minute))
+	s.subset = true
+	require.NoError(t, write(s, []report.Result{of("calm", 3)}, time.Minute))
+	doc, err := report.Read(out, "crucible-seeds")
+	require.NoError(t, err)
+	var found []string
+	for _, r := range doc.Results {
+		found = append(found, fmt.Sprint(r.Case, r.Seed))
+	}
+	assert.Equal(t, []string{"calm1", "calm2", "calm3", "broker-kill1", "broker-kill2"}, found)
+	text, err := os.ReadFile(filepath.Join(out, "crucible-seeds.md"))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "| broker-kill, seed 2 |")
+	assert.Contains(t, string(text), "The last run of all 4 cases: seeds 1 to 2, 3 lanes, 1m0s on")
+	assert.NotContains(t, string(text), ".svg")
+	files, err := os.ReadDir(out)
+	require.NoError(t, err)
+	assert.Len(t, files, 2, "no pictures, and nothing in the other document")
 }
 
 // TestInterruptLeavesNothing interrupts the command while the brokers start and in the middle of a case.

@@ -13,8 +13,12 @@ import (
 
 // Document is all that is written down.
 type Document struct {
-	Title   string      `json:"title"`
-	Intro   string      `json:"intro,omitempty"` // Markdown
+	Title string `json:"title"`
+	Intro string `json:"intro,omitempty"` // Markdown
+	// Runs says of each profile how its last run of all cases went, in a sentence.
+	Runs map[string]string `json:"runs,omitempty"`
+	// PerSeed keeps the results of one case with several seeds side by side, in tables without a section for each.
+	PerSeed bool        `json:"per_seed,omitempty"`
 	Known   []KnownLoss `json:"known_losses,omitempty"`
 	Results []Result    `json:"results"`
 }
@@ -26,11 +30,19 @@ const maxRanges = 50
 // are of none of them.
 func (d Document) Write(dir, name string) error {
 	pictures := filepath.Join(dir, name)
-	if err := os.MkdirAll(pictures, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
+	}
+	if !d.PerSeed {
+		if err := os.MkdirAll(pictures, 0o755); err != nil {
+			return err
+		}
 	}
 	kept := map[string]bool{}
 	for _, r := range d.Results {
+		if d.PerSeed {
+			continue
+		}
 		file := picture(r)
 		if kept[file] {
 			return fmt.Errorf("two results of the case %s and the profile %q", r.Case, r.Profile)
@@ -78,11 +90,14 @@ func Read(dir, name string) (Document, error) {
 	return d, err
 }
 
-// Merge returns the document with these results in place of those of the same profile and case, and behind the others.
+// Merge returns the document with these results in place of those of the same profile and case, and behind the others. In
+// a document of seeds those of another seed stay, too.
 func (d Document) Merge(results ...Result) Document {
 	d.Results = slices.Clone(d.Results)
 	for _, r := range results {
-		i := slices.IndexFunc(d.Results, func(old Result) bool { return old.Case == r.Case && old.Profile == r.Profile })
+		i := slices.IndexFunc(d.Results, func(old Result) bool {
+			return old.Case == r.Case && old.Profile == r.Profile && (!d.PerSeed || old.Seed == r.Seed)
+		})
 		if i >= 0 {
 			d.Results[i] = r
 		} else {
@@ -96,6 +111,9 @@ func (d Document) Merge(results ...Result) Document {
 func (d Document) trimmed() Document {
 	d.Results = slices.Clone(d.Results)
 	for i := range d.Results {
+		if d.PerSeed {
+			d.Results[i].Series = nil
+		}
 		d.Results[i].Audits = slices.Clone(d.Results[i].Audits)
 		for j := range d.Results[i].Audits {
 			audit := &d.Results[i].Audits[j]

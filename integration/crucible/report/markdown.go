@@ -23,6 +23,9 @@ func (d Document) Markdown(pictures string) string {
 		if len(profiles) > 1 {
 			fmt.Fprintf(&b, "## %s\n\n", profile)
 		}
+		if run := d.Runs[profile]; run != "" {
+			b.WriteString(run + "\n\n")
+		}
 		results := d.of(profile)
 		b.WriteString(summary(results) + "\n\n" + Table(results) + "\n")
 	}
@@ -37,6 +40,9 @@ func (d Document) Markdown(pictures string) string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(k.Name), cell(name), join(k.Numbers), cell(k.Cause), cell(k.Where))
 		}
 		b.WriteString("\n")
+	}
+	if d.PerSeed {
+		return strings.TrimSpace(b.String()) + "\n"
 	}
 	b.WriteString("## Cases\n\n")
 	for _, profile := range profiles {
@@ -91,12 +97,17 @@ func summary(results []Result) string {
 	return text + "."
 }
 
-// Table returns the results as a table of Markdown.
+// Table returns the results as a table of Markdown. Results of several seeds have them beside the name of the case.
 func Table(results []Result) string {
+	seeds := slices.ContainsFunc(results, func(r Result) bool { return r.Seed != results[0].Seed })
 	var b strings.Builder
 	b.WriteString("| case | written | lost | duplicated | dead-lettered | recovery | peak memory | verdict |\n")
 	b.WriteString("|---|--:|--:|--:|--:|--:|---|---|\n")
 	for _, r := range results {
+		name := r.Case
+		if seeds {
+			name += fmt.Sprintf(", seed %d", r.Seed)
+		}
 		verdict := string(r.Verdict)
 		if !r.Verdict.OK() {
 			verdict = "**" + verdict + "**"
@@ -113,7 +124,7 @@ func Table(results []Result) string {
 		if len(more) > 0 {
 			verdict += "; " + strings.Join(more, ", ")
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(r.Case), thousands(r.Written()), thousands(r.Number(Lost)),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(name), thousands(r.Written()), thousands(r.Number(Lost)),
 			thousands(r.Number(Duplicated)), thousands(r.Number(DeadLettered)), r.recovery(), r.peak("agent", "consumer"), verdict)
 	}
 	return b.String()
