@@ -6,7 +6,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/kafka/configkafka"
@@ -16,6 +18,13 @@ import (
 func TestWrongPasswordIsSaid(t *testing.T) {
 	const mechanism = "SCRAM-SHA-512"
 	k := newKafkaWith(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "topic"), kfake.EnableSASL(), kfake.Superuser(mechanism, "consumer", "right"))
+	// A broker says so; this cluster would close the connection.
+	k.ControlKey(int16(kmsg.SASLAuthenticate), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		response := request.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		response.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return response, nil, true
+	})
 	config := k.config("topic")
 	config.Authentication.SASL = &configkafka.SASLConfig{Mechanism: mechanism, Username: "consumer", Password: "hunter2"}
 	r := start(t, config, new(consumertest.LogsSink), nil)
