@@ -2,6 +2,7 @@ package security
 
 import (
 	"maps"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +98,17 @@ func testPipeline(t *testing.T, s *site) {
 	require.Eventually(t, func() bool { return before.refused.Load() > 0 }, patience, 50*time.Millisecond)
 	s.secret(t, "metrics-token", newToken)
 	requirePoint(t, metrics, "another_token")
+
+	// The agent has another password than Kafka knows. A SIGHUP reads the right one.
+	require.NoError(t, agent.Stop(t.Context()))
+	s.secret(t, "agent-password", otherPassword)
+	write()
+	require.NoError(t, agent.Start(t.Context()))
+	requireLog(t, agent, "SASL_AUTHENTICATION_FAILED")
+	write()
+	s.secret(t, "agent-password", agentPassword)
+	require.NoError(t, agent.Signal(syscall.SIGHUP))
+	requireRows(t, logs, writer)
 
 	// The consumer's certificate has expired, and is replaced while it runs.
 	require.NoError(t, consumer.Stop(t.Context()))

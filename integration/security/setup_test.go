@@ -45,6 +45,7 @@ var secrets = []string{agentPassword, otherPassword, logsPassword, newLogsPasswo
 
 const (
 	agentUser    = "agent"
+	adminUser    = "admin"
 	logsUser     = "shipper"
 	consumerName = "consumer"
 )
@@ -80,24 +81,57 @@ func newSite(t *testing.T) *site {
 	for _, mechanism := range []kadm.ScramMechanism{kadm.ScramSha256, kadm.ScramSha512} {
 		_, err = client.Admin().AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{
 			{User: agentUser, Mechanism: mechanism, Iterations: 4096, Password: agentPassword},
+			{User: adminUser, Mechanism: mechanism, Iterations: 4096, Password: otherPassword},
 		})
 		require.NoError(t, err)
 	}
+	s.allow(t, client.Admin())
+	s.createTopics(t)
+	return s
+}
+
+// allow gives each user what docs/security.md says that it needs.
+func (s *site) allow(t *testing.T, admin *kadm.Client) {
+	specs := topics.Defaults(func(string) string { return "" })
+	logs, metrics, dead := specs[topics.Logs].Name, specs[topics.Metrics].Name, specs[topics.DeadLetters].Name
+	all := make([]string, 0, len(specs))
+	for _, spec := range specs {
+		all = append(all, spec.Name)
+	}
+	consumer := "User:CN=" + consumerName
 	for _, acl := range []*kadm.ACLBuilder{
-		kadm.NewACLs().Topics("*").ResourcePatternType(kadm.ACLPatternLiteral).
+		kadm.NewACLs().Topics(all...).ResourcePatternType(kadm.ACLPatternLiteral).
+			Operations(kadm.OpCreate, kadm.OpDescribe, kadm.OpDescribeConfigs).Allow("User:" + adminUser).AllowHosts("*"),
+		kadm.NewACLs().Topics(logs, metrics).ResourcePatternType(kadm.ACLPatternLiteral).
 			Operations(kadm.OpWrite, kadm.OpDescribe).Allow("User:" + agentUser).AllowHosts("*"),
-		kadm.NewACLs().Topics("*").Groups("*").ResourcePatternType(kadm.ACLPatternLiteral).
-			Operations(kadm.OpRead, kadm.OpWrite, kadm.OpDescribe).Allow("User:CN=" + consumerName).AllowHosts("*"),
+		kadm.NewACLs().Topics(all...).ResourcePatternType(kadm.ACLPatternLiteral).
+			Operations(kadm.OpRead, kadm.OpDescribe).Allow(consumer).AllowHosts("*"),
+		kadm.NewACLs().Topics(dead).ResourcePatternType(kadm.ACLPatternLiteral).
+			Operations(kadm.OpWrite, kadm.OpDescribe).Allow(consumer).AllowHosts("*"),
+		kadm.NewACLs().Groups("breakwater-consumer").ResourcePatternType(kadm.ACLPatternPrefixed).
+			Operations(kadm.OpRead).Allow(consumer).AllowHosts("*"),
 	} {
-		results, err := client.Admin().CreateACLs(t.Context(), acl)
+		results, err := admin.CreateACLs(t.Context(), acl)
 		require.NoError(t, err)
 		for _, r := range results {
 			require.NoError(t, r.Err)
 		}
 	}
-	_, err = topics.Ensure(t.Context(), client.Client(), topics.Defaults(func(string) string { return "" }))
+}
+
+// createTopics does it as `make topics` does, with a login of its own.
+func (s *site) createTopics(t *testing.T) {
+	env := s.agentEnv(t)
+	env["KAFKA_SASL_USERNAME"], env["KAFKA_SASL_PASSWORD_FILE"] = adminUser, s.secret(t, "admin-password", otherPassword)
+	getenv := func(name string) string { return env[name] }
+	opts, err := kafkaenv.Options(getenv)
 	require.NoError(t, err)
-	return s
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.kafka.ClientBrokers()...))...)
+	require.NoError(t, err)
+	defer client.Close()
+	report, err := topics.Ensure(t.Context(), client, topics.Defaults(getenv))
+	require.NoError(t, err)
+	require.Empty(t, report.Problems())
 }
 
 func (s *site) issue(t *testing.T, authority *harness.Authority, name string, opts harness.IssueOptions) harness.Certificate {

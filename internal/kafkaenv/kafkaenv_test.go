@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func environment(env map[string]string) func(string) string {
@@ -91,6 +92,13 @@ func TestLogin(t *testing.T) {
 			return client.Ping(ctx)
 		}
 		require.NoError(t, ping("hunter2"), mechanism)
+		// A broker says so; this cluster would close the connection.
+		cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			response := request.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+			response.ErrorCode = kerr.SaslAuthenticationFailed.Code
+			return response, nil, true
+		})
 		err = ping("wrong-password")
 		require.ErrorIs(t, err, kerr.SaslAuthenticationFailed, mechanism)
 		require.ErrorContains(t, Explain(err), "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD_FILE and KAFKA_SASL_MECHANISM")

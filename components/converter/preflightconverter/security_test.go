@@ -63,8 +63,8 @@ func (f *files) pair(t *testing.T, name string, notAfter time.Time) (cert, key s
 		f.write(t, name+"-key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})), 0o600)
 }
 
-// check converts a YAML text in which SECRET and the like stand for files, and returns the error and the warnings.
-func check(t *testing.T, f *files, text string, env map[string]string) (error, string) {
+// checked converts a YAML text in which SECRET and the like stand for files, and returns the error and the warnings.
+func checked(t *testing.T, f *files, text string, env map[string]string) (said string, err error) {
 	for name, value := range env {
 		t.Setenv(name, value)
 	}
@@ -82,12 +82,12 @@ func check(t *testing.T, f *files, text string, env map[string]string) (error, s
 	for _, entry := range logs.All() {
 		warnings = append(warnings, entry.Message)
 	}
-	said := strings.Join(warnings, "\n")
+	said = strings.Join(warnings, "\n")
 	assert.NotContains(t, said, "hunter2")
 	if err != nil {
 		assert.NotContains(t, err.Error(), "hunter2")
 	}
-	return err, said
+	return said, err
 }
 
 func TestSecurityMistakes(t *testing.T) {
@@ -150,7 +150,7 @@ func TestSecurityMistakes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			err, _ := check(t, f, test.config, test.env)
+			_, err := checked(t, f, test.config, test.env)
 			if test.want == "" {
 				require.NoError(t, err)
 				return
@@ -174,7 +174,7 @@ func TestSecurityWarnings(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			err, warnings := check(t, f, test.config, nil)
+			warnings, err := checked(t, f, test.config, nil)
 			require.NoError(t, err)
 			if test.want == "" {
 				assert.Empty(t, warnings)
