@@ -425,9 +425,19 @@ func TestAloneWaitsForTheMemberOfBefore(t *testing.T) {
 	require.NoError(t, err)
 	defer member.Close()
 	require.Eventually(t, func() bool { n, err := c.members(t.Context(), pl.group); return err == nil && n == 1 }, 10*time.Second, 10*time.Millisecond)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	var out bytes.Buffer
-	require.ErrorIs(t, pl.alone(ctx, c, &out), context.DeadlineExceeded)
+	ctx, cancel := context.WithCancel(t.Context())
+	out := endsAt{cancel: cancel}
+	require.ErrorIs(t, pl.alone(ctx, c, &out), context.Canceled)
 	assert.Contains(t, out.String(), "has a member")
+}
+
+// endsAt ends a context with the first line that is written.
+type endsAt struct {
+	bytes.Buffer
+	cancel context.CancelFunc
+}
+
+func (e *endsAt) Write(p []byte) (int, error) {
+	e.cancel()
+	return e.Buffer.Write(p)
 }

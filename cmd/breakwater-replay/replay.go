@@ -79,6 +79,7 @@ const goneTimeout = time.Minute
 
 // alone waits until nobody else is in the group.
 func (pl *plan) alone(ctx context.Context, c *cluster, stdout io.Writer) error {
+	told := false
 	for begin := time.Now(); ; {
 		n, err := c.members(ctx, pl.group)
 		if err != nil || n == 0 {
@@ -87,7 +88,8 @@ func (pl *plan) alone(ctx context.Context, c *cluster, stdout io.Writer) error {
 		if time.Since(begin) > goneTimeout {
 			return fmt.Errorf("replay %s is running already: group %s has a member", pl.name, pl.group)
 		}
-		if time.Since(begin) < time.Second {
+		if !told {
+			told = true
 			if _, err := fmt.Fprintf(stdout, "group %s has a member, of a run that was killed or that is under way: waiting up to %s\n", pl.group, goneTimeout); err != nil {
 				return err
 			}
