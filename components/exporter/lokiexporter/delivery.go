@@ -76,6 +76,8 @@ func (d *delivery) deliver(ctx context.Context, records part) {
 				d.retry, d.halt = err, true
 				return
 			}
+			// The others it has taken from this very request.
+			d.exporter.telemetry.ExporterLokiSentRecords.Add(ctx, int64(len(records)-len(missing)))
 			records = missing
 		}
 		if len(records) > 0 {
