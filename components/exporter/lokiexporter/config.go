@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/config/configcompression"
 	"go.opentelemetry.io/collector/config/confighttp"
@@ -39,11 +40,13 @@ type Config struct {
 	MaxRequestBytes int `mapstructure:"max_request_bytes"`
 	// Concurrency is how many requests are under way for one call.
 	Concurrency int `mapstructure:"concurrency"`
+	// Idempotency is how a record is kept from being stored twice.
+	Idempotency IdempotencyConfig `mapstructure:"idempotency"`
 }
 
 // Validate reports every mistake, each by the name of its setting.
 func (c *Config) Validate() error {
-	errs := []error{validateEndpoint(c.Endpoint), validateCompression(c.Compression)}
+	errs := []error{validateEndpoint("endpoint", c.Endpoint), validateCompression(c.Compression), c.Idempotency.validate()}
 	for name := range c.Headers.Iter {
 		switch strings.ToLower(name) {
 		case "content-type", "content-encoding", "transfer-encoding":
@@ -62,26 +65,26 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func validateEndpoint(endpoint string) error {
+func validateEndpoint(setting, endpoint string) error {
 	if endpoint == "" {
-		return errors.New("`endpoint` must not be empty; give the base URL of Loki, such as http://127.0.0.1:3100")
+		return fmt.Errorf("`%s` must not be empty; give the base URL of Loki, such as http://127.0.0.1:3100", setting)
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		// The parser's message repeats the URL, which may hold a password.
-		return errors.New("`endpoint` is not a valid URL")
+		return fmt.Errorf("`%s` is not a valid URL", setting)
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("`endpoint` must begin with http:// or https://")
+		return fmt.Errorf("`%s` must begin with http:// or https://", setting)
 	case u.Host == "":
-		return errors.New("`endpoint` has no host")
+		return fmt.Errorf("`%s` has no host", setting)
 	case u.User != nil:
-		return errors.New("`endpoint` must not hold a user name or password; use `auth` with the basicauth extension")
+		return fmt.Errorf("`%s` must not hold a user name or password; use `auth` with the basicauth extension", setting)
 	case u.RawQuery != "" || u.Fragment != "":
-		return errors.New("`endpoint` must not hold a query")
+		return fmt.Errorf("`%s` must not hold a query", setting)
 	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/otlp"), strings.Contains(u.Path, "/otlp/v1"), strings.Contains(u.Path, "/loki/api"):
-		return fmt.Errorf("`endpoint` is the base URL of Loki, without %q", u.Path)
+		return fmt.Errorf("`%s` is the base URL of Loki, without %q", setting, u.Path)
 	}
 	return nil
 }
@@ -94,4 +97,33 @@ func validateCompression(compression configcompression.Type) error {
 	default:
 		return fmt.Errorf("`compression` must be none, gzip, zstd or lz4, not %q", string(compression))
 	}
+}
+
+// IdempotencyConfig is about asking Loki what it has of a request that may have been delivered before.
+type IdempotencyConfig struct {
+	Enabled bool `mapstructure:"enabled"`
+	// Labels are the attributes of the resource that Loki has as labels of the stream (limits_config.otlp_config). Those
+	// that are there name the stream to ask for.
+	Labels []string `mapstructure:"labels"`
+	// QueryEndpoint is the base URL that answers queries. Empty: `endpoint`.
+	QueryEndpoint string `mapstructure:"query_endpoint"`
+	// Timeout is that of a query.
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+func (c *IdempotencyConfig) validate() error {
+	if !c.Enabled {
+		return nil
+	}
+	var errs []error
+	if len(c.Labels) == 0 {
+		errs = append(errs, errors.New("`idempotency::labels` must not be empty; name the attributes that Loki has as labels, or set `idempotency::enabled` to false"))
+	}
+	if c.QueryEndpoint != "" {
+		errs = append(errs, validateEndpoint("idempotency::query_endpoint", c.QueryEndpoint))
+	}
+	if c.Timeout <= 0 {
+		errs = append(errs, errors.New("`idempotency::timeout` must be positive"))
+	}
+	return errors.Join(errs...)
 }

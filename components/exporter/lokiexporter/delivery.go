@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -47,15 +46,43 @@ type delivery struct {
 	fruitless int
 }
 
+// deliverOnce is deliver for records of which Loki may have some already.
+func (d *delivery) deliverOnce(ctx context.Context, records part) {
+	if d.exporter.suspect(ctx, records) {
+		missing, err := d.exporter.missing(ctx, records)
+		if err != nil {
+			d.retry, d.halt = err, true
+			return
+		}
+		if records = missing; len(records) == 0 {
+			return
+		}
+	}
+	d.deliver(ctx, records)
+}
+
 // deliver sends the records. Afterwards each one is delivered or refused, or pending and the reason is in retry.
 //
-// What Loki refuses in a request with others it has to refuse once more without them. It has stored the others by then
-// and stores nothing twice that has the time, line, labels and structured metadata of what it has, so to send them again is
-// harmless.
+// Of a request that Loki refuses it has stored what it can. So it is asked what it has, and only the others are sent again,
+// until each one that it refuses has been refused alone. Where it cannot be asked for a stream, what it has is sent again:
+// it takes entries of the same time, line, labels and structured metadata for one.
 func (d *delivery) deliver(ctx context.Context, records part) {
 	switch a := d.send(ctx, records); {
 	case a.refused():
-		d.isolate(ctx, records, a)
+		if a.outcome == outcomeRefused && len(records) > 1 && !hintOf(a).stream && d.exporter.config.Idempotency.Enabled {
+			missing, err := d.exporter.missing(ctx, records)
+			if err != nil {
+				d.exporter.suspectAll(records)
+				d.retry, d.halt = err, true
+				return
+			}
+			// The others it has taken from this very request.
+			d.exporter.telemetry.ExporterLokiSentRecords.Add(ctx, int64(len(records)-len(missing)))
+			records = missing
+		}
+		if len(records) > 0 {
+			d.isolate(ctx, records, a)
+		}
 	case a.outcome != outcomeDelivered:
 		d.retry, d.halt = a.err, a.halt
 	}
@@ -143,10 +170,16 @@ func (d *delivery) send(ctx context.Context, records part) answer {
 	attributes := metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", string(a.outcome))))
 	e.telemetry.ExporterLokiRequests.Add(ctx, 1, attributes)
 	e.telemetry.ExporterLokiRequestDuration.Record(ctx, time.Since(start).Seconds(), attributes)
-	if a.outcome == outcomeDelivered {
+	switch a.outcome {
+	case outcomeDelivered:
 		for _, r := range records {
 			r.state = stateDelivered
 		}
+		e.telemetry.ExporterLokiSentRecords.Add(ctx, int64(len(records)))
+		e.trustAll(records)
+	case outcomeRetry, outcomeThrottled:
+		// A rate, too, may be over for a part of the records only.
+		e.suspectAll(records)
 	}
 	return a
 }
@@ -182,9 +215,7 @@ func (e *lokiExporter) exchange(ctx context.Context, body []byte) answer {
 func (e *lokiExporter) noAnswer(err error) answer {
 	var op *net.OpError
 	a := answer{outcome: outcomeRetry, halt: errors.As(err, &op) && op.Op == "dial"}
-	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
+	err = withoutURL(err)
 	if consumererror.IsPermanent(err) {
 		// An extension that authenticates has no say in what becomes of the data.
 		err = errors.New(err.Error())

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
@@ -30,6 +31,8 @@ type lokiExporter struct {
 	telemetry *metadata.TelemetryBuilder
 	userAgent string
 	url       string
+	queryURL  string
+	suspects  *lru.Cache[uint64, struct{}] // hashes of records, see verify.go
 
 	// Set by start.
 	client *http.Client
@@ -40,7 +43,17 @@ func newExporter(config *Config, set exporter.Settings) (*lokiExporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	suspects, err := lru.New[uint64, struct{}](maxSuspects)
+	if err != nil {
+		return nil, err
+	}
+	queryEndpoint := config.Idempotency.QueryEndpoint
+	if queryEndpoint == "" {
+		queryEndpoint = config.Endpoint
+	}
 	return &lokiExporter{
+		queryURL:  strings.TrimRight(queryEndpoint, "/") + queryPath,
+		suspects:  suspects,
 		config:    config,
 		settings:  set.TelemetrySettings,
 		telemetry: telemetry,
@@ -80,7 +93,7 @@ func (e *lokiExporter) pushLogs(ctx context.Context, logs plog.Logs) error {
 		for i := int(next.Add(1)) - 1; i < len(parts) && !halted.Load() && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 			d := &deliveries[i]
 			d.exporter, d.source = e, logs
-			d.deliver(ctx, parts[i])
+			d.deliverOnce(ctx, parts[i])
 			if d.halt {
 				halted.Store(true)
 			}
@@ -101,7 +114,6 @@ func (e *lokiExporter) pushLogs(ctx context.Context, logs plog.Logs) error {
 // conclude makes one error of the deliveries, and counts what is not going to be tried again.
 func (e *lokiExporter) conclude(ctx context.Context, logs plog.Logs, records []record, deliveries []delivery) error {
 	delivered := len(pick(records, stateDelivered))
-	e.telemetry.ExporterLokiSentRecords.Add(ctx, int64(delivered))
 
 	if len(pick(records, statePending)) > 0 {
 		var retries []error

@@ -40,6 +40,11 @@ func createDefaultConfig() component.Config {
 		RetryConfig:     retry,
 		MaxRequestBytes: defaultMaxRequestBytes,
 		Concurrency:     defaultConcurrency,
+		Idempotency: IdempotencyConfig{
+			Enabled: true,
+			Labels:  []string{"site_name", "env", "host_name", "service_name", "service_namespace", "job", "stream"},
+			Timeout: 30 * time.Second,
+		},
 	}
 }
 

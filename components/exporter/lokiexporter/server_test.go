@@ -1,11 +1,15 @@
 package lokiexporter
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,20 +29,27 @@ type lokiDouble struct {
 	refuse func(line string, at time.Time) (status int, text string)
 
 	mu       sync.Mutex
-	stored   []string
+	stored   map[string]time.Time
+	twice    int      // entries that are stored again
+	queries  []string // selectors
+	noAnswer int      // how many of the next requests it takes without an answer
 	requests int
 	sizes    []int // records of each request
 	headers  []http.Header
 }
 
 func newLokiDouble(t *testing.T) *lokiDouble {
-	l := &lokiDouble{refuse: func(string, time.Time) (int, string) { return 0, "" }}
+	l := &lokiDouble{stored: make(map[string]time.Time), refuse: func(string, time.Time) (int, string) { return 0, "" }}
 	l.Server = httptest.NewServer(http.HandlerFunc(l.serve))
 	t.Cleanup(l.Close)
 	return l
 }
 
 func (l *lokiDouble) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == queryPath {
+		l.query(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	request := plogotlp.NewExportRequest()
 	if err != nil || r.URL.Path != otlpPath || request.UnmarshalProto(body) != nil {
@@ -59,11 +70,18 @@ func (l *lokiDouble) serve(w http.ResponseWriter, r *http.Request) {
 				if s, why := l.refuse(line, record.Timestamp().AsTime()); s != 0 {
 					status, text = s, why
 					errs++
-				} else if !slices.Contains(l.stored, line) {
-					l.stored = append(l.stored, line)
+				} else {
+					if _, is := l.stored[line]; is {
+						l.twice++
+					}
+					l.stored[line] = record.Timestamp().AsTime()
 				}
 			}
 		}
+	}
+	if l.noAnswer > 0 {
+		l.noAnswer--
+		panic(http.ErrAbortHandler)
 	}
 	if status == http.StatusNoContent {
 		w.WriteHeader(status)
@@ -80,7 +98,27 @@ func (l *lokiDouble) serve(w http.ResponseWriter, r *http.Request) {
 func (l *lokiDouble) lines() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Sorted(slices.Values(l.stored))
+	return slices.Sorted(maps.Keys(l.stored))
+}
+
+// query answers what is stored, a page of at most queryPage, whatever the stream.
+func (l *lokiDouble) query(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queries = append(l.queries, r.URL.Query().Get("query"))
+	start, _ := strconv.ParseInt(r.URL.Query().Get("start"), 10, 64)
+	end, _ := strconv.ParseInt(r.URL.Query().Get("end"), 10, 64)
+	values := make([][2]string, 0, len(l.stored))
+	for line, at := range l.stored {
+		if nanos := at.UnixNano(); nanos >= start && nanos < end {
+			values = append(values, [2]string{strconv.FormatInt(nanos, 10), line})
+		}
+	}
+	slices.SortFunc(values, func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) })
+	values = values[:min(len(values), queryPage)]
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{
+		"resultType": "streams", "result": []any{map[string]any{"stream": map[string]string{}, "values": values}},
+	}})
 }
 
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)

@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ExporterLokiRequests        metric.Int64Counter
 	ExporterLokiSentBytes       metric.Int64Counter
 	ExporterLokiSentRecords     metric.Int64Counter
+	ExporterLokiVerifications   metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -91,6 +92,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_loki_sent_records",
 		metric.WithDescription("Records that Loki took [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterLokiVerifications, err = builder.meter.Int64Counter(
+		"otelcol_exporter_loki_verifications",
+		metric.WithDescription("How often Loki was asked for records before they were sent (again), by the answer [Development]"),
+		metric.WithUnit("{queries}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs
