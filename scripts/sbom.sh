@@ -9,6 +9,6 @@ read -ra flags <<<"${SBOM_FLAGS--licenses}"
 mkdir -p "$out"
 for name in breakwater breakwater-topics breakwater-deadletters; do
 	# go.sum held the sums when they were linked; the checksum database does not know every module that a proxy serves.
-	GONOSUMDB='*' bin/tools/cyclonedx-gomod bin -json "${flags[@]}" -noserial -version "v$VERSION" \
+	GONOSUMDB='*' bin/tools/cyclonedx-gomod bin -json -std "${flags[@]}" -noserial -version "v$VERSION" \
 		-output "$out/$name.cdx.json" "bin/$name"
 done
