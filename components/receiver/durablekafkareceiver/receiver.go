@@ -59,6 +59,8 @@ type kafkaReceiver struct {
 	// bytes are those of all sessions.
 	bytes atomic.Int64
 	room  chan struct{}
+	// delivering are the bytes of what is in the pipeline, of all sessions.
+	delivering atomic.Int64
 
 	wakeMu  sync.Mutex
 	woken   bool

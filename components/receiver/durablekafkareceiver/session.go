@@ -63,8 +63,10 @@ type session struct {
 	redeliveredAt    int64
 	// ready are the deliveries that have begun and wait for a commit or a worker.
 	ready []*delivery
-	// workers are the goroutines that deliver.
-	workers int
+	// workers are the goroutines that deliver, delivering is how many of them have a
+	// delivery. refused says that another one was refused for want of room.
+	workers, delivering int
+	refused             bool
 	// idle is closed when there is no worker, while closing.
 	idle chan struct{}
 	// draining says that deliveries of before a rewind have to end before others begin.
@@ -475,12 +477,18 @@ func (s *session) schedule(now time.Time) {
 	}
 }
 
-// start takes the first delivery that is ready, if a commit covers it.
+// start takes the first delivery that is ready, if a commit covers it and there is
+// room for it in the pipeline.
 func (s *session) start() *delivery {
+	s.refused = false
 	if s.closing || s.draining || s.lostVerdict || len(s.ready) == 0 || !s.startable(s.ready[0]) {
 		return nil
 	}
 	d := s.ready[0]
+	if s.refused = !s.r.admit(d.bytes, s.delivering == 0); s.refused {
+		return nil
+	}
+	s.delivering++
 	s.ready[0] = nil
 	if s.ready = s.ready[1:]; len(s.ready) == 0 {
 		s.ready = nil
@@ -503,6 +511,7 @@ func (s *session) work(d *delivery) {
 			s.schedule(now)
 		}
 		s.mu.Unlock()
+		s.r.admitOthers(now)
 	}
 }
 
@@ -524,6 +533,8 @@ func (s *session) noWorker(now time.Time) {
 
 // conclude enters the result of a delivery.
 func (s *session) conclude(d *delivery, result result) {
+	s.delivering--
+	s.r.delivering.Add(-d.bytes)
 	s.begunBytes -= d.bytes
 	s.addBytes(-d.bytes)
 	d.records = nil
