@@ -187,6 +187,40 @@ func TestASlowPartitionStopsNoOther(t *testing.T) {
 	require.Eventually(t, func() bool { return r.bytes.Load() == 0 }, waitFor, tick)
 }
 
+// TestAPausedPartitionGoesOnWhenThereIsRoom holds that a partition that was paused for its
+// bytes is read on as soon as they are delivered, although nothing settles and no other
+// partition has anything that would end the poll.
+func TestAPausedPartitionGoesOnWhenThereIsRoom(t *testing.T) {
+	k := newKafka(t, 2, "logs")
+	release := make(chan struct{})
+	next := &sink{answer: func(context.Context, got) error {
+		<-release
+		return nil
+	}}
+	config := k.config("logs")
+	config.MaxInFlightBytes = 100_000
+	config.MaxPartitionFetchSize = 10_000
+	config.MaxFetchSize = 20_000
+	r := start(t, config, next, &fakeWatch{})
+	for part := range 10 {
+		k.text(t, "logs", 0, part*500, (part+1)*500)
+	}
+	paused := func() bool {
+		for _, s := range r.partitions() {
+			s.mu.Lock()
+			is := s.partition == 0 && s.paused && s.overBytes
+			s.mu.Unlock()
+			if is {
+				return true
+			}
+		}
+		return false
+	}
+	require.Eventually(t, paused, waitFor, tick)
+	close(release)
+	next.waitTaken(t, "logs", 0, 0, 5000)
+}
+
 // TestThePipelineTakesAFewDeliveriesAtATime holds what is in the pipeline to its part of
 // max_in_flight_bytes, beside one delivery of each partition, and that one that is stuck
 // there holds neither its partition nor others.

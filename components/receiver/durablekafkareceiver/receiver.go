@@ -68,6 +68,7 @@ type kafkaReceiver struct {
 
 	// These belong to the poll loop.
 	nextDue          time.Time
+	crowdedSince     time.Time // since when there is no room to poll
 	averageBytes     int64
 	topicErrorLogged map[string]time.Time
 	topicReadded     map[string]time.Time

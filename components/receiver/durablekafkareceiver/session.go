@@ -96,8 +96,7 @@ type session struct {
 
 	// paused is what franz-go was told; the others are the reasons.
 	paused    bool
-	overSince time.Time // since when it has more than its share of bytes
-	overBytes bool      // paused for that
+	overBytes bool // paused for having more than its share of bytes
 	// overUnsettled says that it is paused for max_unsettled_messages.
 	overUnsettled bool
 	errorUntil    time.Time
@@ -211,10 +210,18 @@ func (s *session) before(records []*kgo.Record) []*kgo.Record {
 func (s *session) addBytes(n int64) {
 	s.bytes += n
 	s.r.bytes.Add(n)
-	if n < 0 {
-		s.r.roomMade()
+	if n >= 0 {
+		return
+	}
+	s.r.roomMade()
+	if s.paused && s.overBytes && s.relieved(s.r.share()) {
+		s.r.wake() // it may wait in a poll that brings nothing until this one is resumed
 	}
 }
+
+// relieved reports whether a partition that is paused for its bytes may be fetched
+// again.
+func (s *session) relieved(share int64) bool { return s.bytes <= share/2 || s.needsMore() }
 
 // behind reports whether something at the offset may have been sent before this
 // assignment or the last rewind.
