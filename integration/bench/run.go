@@ -134,7 +134,7 @@ func (b *Backlog) consume(ctx context.Context, dir string, v Variant, logs *harn
 		return r, err
 	}
 	var after harness.Usage
-	r, err = b.measure(ctx, v, logs, func() error {
+	r, err = b.measure(ctx, v, logs, func() (err error) {
 		b.gate.open()
 		if v.Profile != "" {
 			profiled := make(chan error, 1)
@@ -185,8 +185,14 @@ func saveProfile(ctx context.Context, endpoint, file string) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	profile, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %w", url, response.Status, err)
+	if err != nil {
+		return fmt.Errorf("GET %s: %w", url, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
 	}
 	return os.WriteFile(file, profile, 0o600)
 }

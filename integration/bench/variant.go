@@ -122,17 +122,20 @@ service:
 // streamFields are those of configs/consumer.yaml.
 const streamFields = "stream,service_name,service_namespace,host_name,env,site_name"
 
-// CompareVariants are what the targets are about, and the compressions that the default was chosen from.
+// CompareVariants are what the targets are about.
 func CompareVariants() []Variant {
 	return []Variant{
 		ours(Ours, "`configs/consumer.yaml` as shipped"),
 		{Name: Rival, What: "upstream `kafka` + `otlp_http`, no compression, 32 MiB fetches", Configs: []string{rivalConfig}},
-		{
-			Name: "rival-gogc100", What: "the same with the Go runtime's own GC settings",
-			Configs: []string{rivalConfig}, Env: map[string]string{"GOGC": "100"},
-		},
 		ours(Upstream, "ours with upstream's `kafka` receiver, safe settings, the same fetches", upstreamReceiver),
 		{Name: Generator, What: "load generator, rows encoded beforehand"},
+	}
+}
+
+// CompressionVariants are what the default of `compression` was chosen from.
+func CompressionVariants() []Variant {
+	return []Variant{
+		ours(Ours, "`configs/consumer.yaml` as shipped"),
 		ours("zstd", "ours with `compression: zstd`", "exporters::victorialogs::compression: zstd"),
 		ours("gzip", "ours with `compression: gzip`", "exporters::victorialogs::compression: gzip"),
 	}
@@ -173,6 +176,10 @@ func TuneVariants() []Variant {
 		v.Env = env
 		variants = append(variants, v)
 	}
+	variants = append(variants, Variant{
+		Name: "rival-gogc100", What: "upstream `kafka` + `otlp_http` with `GOGC=100`",
+		Configs: []string{rivalConfig}, Env: map[string]string{"GOGC": "100"},
+	})
 	pooled := ours("pooling", "`--feature-gates=pdata.enableRefCounting,pdata.useProtoPooling`")
 	pooled.Args = []string{"--feature-gates=pdata.enableRefCounting,pdata.useProtoPooling"}
 	return append(variants, pooled)

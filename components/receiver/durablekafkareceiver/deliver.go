@@ -97,6 +97,36 @@ func kindOf(err error) string {
 	}
 }
 
+// pipelineShare is the part of max_in_flight_bytes that may be in the pipeline, beside
+// one delivery of each partition. What is there takes several times its bytes, as
+// records and as rows, and all of it is looked at in each garbage collection; what is
+// queued is cheap.
+const pipelineShare = 4
+
+// admit reports whether a delivery may go into the pipeline, and counts its bytes there
+// if so. The first one of a partition always may: no partition waits for another.
+func (r *kafkaReceiver) admit(bytes int64, first bool) bool {
+	if r.delivering.Add(bytes) <= r.config.MaxInFlightBytes/pipelineShare || first {
+		return true
+	}
+	r.delivering.Add(-bytes)
+	return false
+}
+
+// admitOthers has partitions try again that were refused room for a further delivery.
+func (r *kafkaReceiver) admitOthers(now time.Time) {
+	for _, s := range r.partitions() {
+		if r.delivering.Load() >= r.config.MaxInFlightBytes/pipelineShare {
+			return
+		}
+		s.mu.Lock()
+		if s.refused {
+			s.schedule(now)
+		}
+		s.mu.Unlock()
+	}
+}
+
 // deliver tries without end, until the session or its generation ends.
 func (s *session) deliver(d *delivery) result {
 	config := &s.r.config.ErrorBackOff

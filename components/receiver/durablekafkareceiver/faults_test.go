@@ -187,6 +187,86 @@ func TestASlowPartitionStopsNoOther(t *testing.T) {
 	require.Eventually(t, func() bool { return r.bytes.Load() == 0 }, waitFor, tick)
 }
 
+// TestAPausedPartitionGoesOnWhenThereIsRoom holds that a partition that was paused for its
+// bytes is read on as soon as they are delivered, although nothing settles and no other
+// partition has anything that would end the poll.
+func TestAPausedPartitionGoesOnWhenThereIsRoom(t *testing.T) {
+	k := newKafka(t, 2, "logs")
+	release := make(chan struct{})
+	next := &sink{answer: func(context.Context, got) error {
+		<-release
+		return nil
+	}}
+	config := k.config("logs")
+	config.MaxInFlightBytes = 100_000
+	config.MaxPartitionFetchSize = 10_000
+	config.MaxFetchSize = 20_000
+	r := start(t, config, next, &fakeWatch{})
+	for part := range 10 {
+		k.text(t, "logs", 0, part*500, (part+1)*500)
+	}
+	paused := func() bool {
+		for _, s := range r.partitions() {
+			s.mu.Lock()
+			is := s.partition == 0 && s.paused && s.overBytes
+			s.mu.Unlock()
+			if is {
+				return true
+			}
+		}
+		return false
+	}
+	require.Eventually(t, paused, waitFor, tick)
+	close(release)
+	next.waitTaken(t, "logs", 0, 0, 5000)
+}
+
+// TestThePipelineTakesAFewDeliveriesAtATime holds what is in the pipeline to its part of
+// max_in_flight_bytes, beside one delivery of each partition, and that one that is stuck
+// there holds neither its partition nor others.
+func TestThePipelineTakesAFewDeliveriesAtATime(t *testing.T) {
+	const partitions, messages, bytes = 3, 40, 40_000
+	k := newKafka(t, partitions, "logs")
+	value := func(partition, i int) string {
+		return messageAt("logs", int32(partition), i) + strings.Repeat(" ", bytes)
+	}
+	for partition := range partitions {
+		var records []*kgo.Record
+		for i := range messages {
+			records = append(records, &kgo.Record{Topic: "logs", Partition: int32(partition), Value: []byte(value(partition, i))})
+		}
+		k.produce(t, records...)
+	}
+	config := k.config("logs")
+	config.Merge.MaxMessageBytes = 100
+	config.MaxInFlightBytes = pipelineShare * 5 * (bytes + 1000) // five at a time
+	release, stuck := make(chan struct{}), make(chan struct{})
+	var inside, most atomic.Int64
+	next := &sink{answer: func(_ context.Context, g got) error {
+		n := inside.Add(1)
+		defer inside.Add(-1)
+		for {
+			seen := most.Load()
+			if n <= seen || most.CompareAndSwap(seen, n) {
+				break
+			}
+		}
+		<-release
+		if g.partition == "0" && g.from == 0 {
+			<-stuck
+		}
+		return nil
+	}}
+	start(t, config, next, nil)
+	require.Eventually(t, func() bool { return inside.Load() >= 5 }, waitFor, tick)
+	close(release)
+	require.Eventually(t, func() bool { return len(next.taken()) == partitions*messages-1 }, waitFor, tick)
+	close(stuck)
+	require.Eventually(t, func() bool { return len(next.taken()) == partitions*messages }, waitFor, tick)
+	// Two partitions have all room, and then the third begins its first one.
+	assert.LessOrEqual(t, most.Load(), int64(6))
+}
+
 func TestBytesInFlightAreBounded(t *testing.T) {
 	k := newKafka(t, 3, "logs")
 	value := strings.Repeat("x", 5000)

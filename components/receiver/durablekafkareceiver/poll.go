@@ -12,9 +12,9 @@ import (
 	"github.com/breakwater-otel/breakwater/internal/kafkaenv"
 )
 
-// holdTimeout is how long polling waits for a partition with more than its share of
-// bytes before it is paused. A pause makes the client drop what it has buffered of the
-// partition, so it is worth a little patience.
+// holdTimeout is how long polling waits for room before partitions with more than their
+// share of bytes are paused. A pause makes the client drop what it has buffered of the
+// partition, to fetch and decompress it again, so it is worth a little patience.
 const holdTimeout = 100 * time.Millisecond
 
 // poll is the one goroutine that fetches, and that moves partitions. Rebalances wait
@@ -106,14 +106,18 @@ func (r *kafkaReceiver) pollSize() int {
 	return int(max(1, min(room/r.averageBytes, 1<<20)))
 }
 
-// crowded reports whether to wait with polling, and for how long at most. One that has
-// had more than its share for long is to be paused if others have little.
+// crowded reports whether to wait with polling, and for how long at most. When that
+// goes on, those with more than their share are to be paused if others have little: what
+// is stuck must not keep the room of all.
 func (r *kafkaReceiver) crowded(now time.Time) (time.Duration, bool) {
-	total, share := r.bytes.Load(), r.share()
-	if total < r.config.MaxInFlightBytes/2 {
+	if r.bytes.Load() < r.config.MaxInFlightBytes {
+		r.crowdedSince = time.Time{}
 		return 0, false
 	}
-	wait, hold, hungry := time.Minute, false, 0
+	if r.crowdedSince.IsZero() {
+		r.crowdedSince = now
+	}
+	share, hungry := r.share(), false
 	var over []*session
 	for _, s := range r.partitions() {
 		s.mu.Lock()
@@ -125,33 +129,25 @@ func (r *kafkaReceiver) crowded(now time.Time) (time.Duration, bool) {
 		switch {
 		case s.paused || !s.placed:
 		case s.bytes > share:
-			if s.overSince.IsZero() {
-				s.overSince = now
-			}
 			over = append(over, s)
-		default:
-			s.overSince = time.Time{}
-			if s.bytes <= share/2 {
-				hungry++
-			}
+		case s.bytes <= share/2:
+			hungry = true
 		}
 		s.mu.Unlock()
+	}
+	if len(over) == 0 || !hungry {
+		return time.Minute, true // nobody would gain by a pause
+	}
+	if left := r.crowdedSince.Add(holdTimeout).Sub(now); left > 0 {
+		return left, true
 	}
 	for _, s := range over {
-		hold = true
-		if hungry == 0 {
-			continue // nobody would gain by a pause
-		}
 		s.mu.Lock()
-		left := s.overSince.Add(holdTimeout).Sub(now)
-		if left <= 0 {
-			s.overBytes = true
-			r.wake()
-		}
+		s.overBytes = true
 		s.mu.Unlock()
-		wait = min(wait, max(left, 0))
 	}
-	return wait, hold || total >= r.config.MaxInFlightBytes
+	r.wake()
+	return 0, true
 }
 
 // needsMore reports whether the session waits for the rest of a range that it has to
@@ -316,8 +312,8 @@ func (s *session) move(now time.Time) bool {
 
 // wantsPause reports whether nothing is to be fetched of the partition.
 func (s *session) wantsPause(share int64, now time.Time) bool {
-	if s.overBytes && (s.bytes <= share/2 || s.needsMore()) {
-		s.overBytes, s.overSince = false, time.Time{}
+	if s.overBytes && s.relieved(share) {
+		s.overBytes = false
 	}
 	if s.locating || !s.placed || s.finished || now.Before(s.errorUntil) {
 		return true

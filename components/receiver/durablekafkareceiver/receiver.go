@@ -61,6 +61,8 @@ type kafkaReceiver struct {
 	// bytes are those of all sessions.
 	bytes atomic.Int64
 	room  chan struct{}
+	// delivering are the bytes of what is in the pipeline, of all sessions.
+	delivering atomic.Int64
 
 	wakeMu  sync.Mutex
 	woken   bool
@@ -68,6 +70,7 @@ type kafkaReceiver struct {
 
 	// These belong to the poll loop.
 	nextDue          time.Time
+	crowdedSince     time.Time // since when there is no room to poll
 	averageBytes     int64
 	topicErrorLogged map[string]time.Time
 	topicReadded     map[string]time.Time

@@ -66,8 +66,10 @@ type session struct {
 	replayBelow int64
 	// ready are the deliveries that have begun and wait for a commit or a worker.
 	ready []*delivery
-	// workers are the goroutines that deliver.
-	workers int
+	// workers are the goroutines that deliver, delivering is how many of them have a
+	// delivery. refused says that another one was refused for want of room.
+	workers, delivering int
+	refused             bool
 	// idle is closed when there is no worker, while closing.
 	idle chan struct{}
 	// draining says that deliveries of before a rewind have to end before others begin.
@@ -97,8 +99,7 @@ type session struct {
 
 	// paused is what franz-go was told; the others are the reasons.
 	paused    bool
-	overSince time.Time // since when it has more than its share of bytes
-	overBytes bool      // paused for that
+	overBytes bool // paused for having more than its share of bytes
 	// overUnsettled says that it is paused for max_unsettled_messages.
 	overUnsettled bool
 	errorUntil    time.Time
@@ -212,10 +213,18 @@ func (s *session) before(records []*kgo.Record) []*kgo.Record {
 func (s *session) addBytes(n int64) {
 	s.bytes += n
 	s.r.bytes.Add(n)
-	if n < 0 {
-		s.r.roomMade()
+	if n >= 0 {
+		return
+	}
+	s.r.roomMade()
+	if s.paused && s.overBytes && s.relieved(s.r.share()) {
+		s.r.wake() // it may wait in a poll that brings nothing until this one is resumed
 	}
 }
+
+// relieved reports whether a partition that is paused for its bytes may be fetched
+// again.
+func (s *session) relieved(share int64) bool { return s.bytes <= share/2 || s.needsMore() }
 
 // behind reports whether something at the offset may have been sent before this
 // assignment or the last rewind.
@@ -489,12 +498,18 @@ func (s *session) schedule(now time.Time) {
 	}
 }
 
-// start takes the first delivery that is ready, if a commit covers it.
+// start takes the first delivery that is ready, if a commit covers it and there is
+// room for it in the pipeline.
 func (s *session) start() *delivery {
+	s.refused = false
 	if s.closing || s.draining || s.lostVerdict || len(s.ready) == 0 || !s.startable(s.ready[0]) {
 		return nil
 	}
 	d := s.ready[0]
+	if s.refused = !s.r.admit(d.bytes, s.delivering == 0); s.refused {
+		return nil
+	}
+	s.delivering++
 	s.ready[0] = nil
 	if s.ready = s.ready[1:]; len(s.ready) == 0 {
 		s.ready = nil
@@ -517,6 +532,7 @@ func (s *session) work(d *delivery) {
 			s.schedule(now)
 		}
 		s.mu.Unlock()
+		s.r.admitOthers(now)
 	}
 }
 
@@ -538,6 +554,8 @@ func (s *session) noWorker(now time.Time) {
 
 // conclude enters the result of a delivery.
 func (s *session) conclude(d *delivery, result result) {
+	s.delivering--
+	s.r.delivering.Add(-d.bytes)
 	s.begunBytes -= d.bytes
 	s.addBytes(-d.bytes)
 	d.records = nil

@@ -33,12 +33,13 @@ func main() {
 
 // Suites, by the names of their sections in docs/benchmarks.md.
 const (
-	suiteEncoder = "encoder"
-	suiteCompare = "compare"
-	suiteTune    = "tune"
-	suiteMemory  = "memory"
-	suiteFluent  = "fluentbit"
-	suiteOutage  = "outage"
+	suiteEncoder  = "encoder"
+	suiteCompare  = "compare"
+	suiteTune     = "tune"
+	suiteCompress = "compression"
+	suiteMemory   = "memory"
+	suiteFluent   = "fluentbit"
+	suiteOutage   = "outage"
 )
 
 // settings of the command, from its flags.
@@ -58,7 +59,7 @@ type settings struct {
 func readSettings(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	suites := flags.String("suites", suiteCompare+","+suiteFluent+","+suiteMemory, "what to run: "+strings.Join([]string{suiteEncoder, suiteCompare, suiteFluent, suiteTune, suiteMemory, suiteOutage}, ", "))
+	suites := flags.String("suites", suiteCompare+","+suiteFluent+","+suiteMemory, "what to run: "+strings.Join([]string{suiteEncoder, suiteCompare, suiteCompress, suiteFluent, suiteTune, suiteMemory, suiteOutage}, ", "))
 	flags.IntVar(&s.runs, "runs", 6, "how often each variant is run, in turn with the others")
 	flags.IntVar(&s.messages, "messages", 300, "messages in Kafka; "+suiteMemory+" takes as many as make -queued")
 	flags.IntVar(&s.records, "records", 2000, "records in a message")
@@ -114,6 +115,8 @@ func run(ctx context.Context, args []string) error {
 			text, targets, err = s.encoder(ctx)
 		case suiteCompare:
 			text, targets, err = s.compare(ctx, dir)
+		case suiteCompress:
+			text, err = s.drain(ctx, dir, bench.CompressionVariants())
 		case suiteTune:
 			text, err = s.drain(ctx, dir, bench.TuneVariants())
 		case suiteFluent:
