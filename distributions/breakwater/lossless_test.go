@@ -179,18 +179,22 @@ service::pipelines::logs::processors: [memory_limiter, filter, label_preserve]
 		"BW041", "connectors::dead_letter/logs::dead_letter", nil},
 	{"consumer", `service::pipelines::logs/fluent_bit::exporters: [victorialogs]`, "BW042", "exporters::victorialogs", nil},
 	{"consumer", failover + `connectors::failover::sending_queue: {enabled: true}`, "BW043", "connectors::failover::sending_queue", []string{"BW040"}},
-	{"agent", `exporters::kafka::retry_on_failure::enabled: false`, "BW050", "exporters::kafka::retry_on_failure::enabled", nil},
-	{"agent", `exporters::kafka::retry_on_failure::max_elapsed_time: 5m`, "BW051", "exporters::kafka::retry_on_failure::max_elapsed_time", nil},
+	{"agent", `exporters::durable_kafka::retry_on_failure::enabled: false`, "BW050", "exporters::durable_kafka::retry_on_failure::enabled", nil},
+	{"agent", `exporters::durable_kafka::retry_on_failure::max_elapsed_time: 5m`, "BW051", "exporters::durable_kafka::retry_on_failure::max_elapsed_time", nil},
 	{"consumer", `exporters::dead_letter_store::retry_on_failure::max_elapsed_time: 1h`,
 		"BW051", "exporters::dead_letter_store::retry_on_failure::max_elapsed_time", nil},
-	{"agent", `exporters::kafka::sending_queue::storage: null`, "BW052", "exporters::kafka::sending_queue::storage", nil},
-	{"agent", `exporters::kafka::sending_queue::block_on_overflow: false`, "BW053", "exporters::kafka::sending_queue::block_on_overflow", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::storage: null`, "BW052", "exporters::durable_kafka::sending_queue::storage", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::block_on_overflow: false`, "BW053", "exporters::durable_kafka::sending_queue::block_on_overflow", nil},
 	{"consumer", `exporters::victorialogs::sending_queue: {}`, "BW054", "exporters::victorialogs::sending_queue", nil},
-	{"agent", `exporters::kafka::producer::required_acks: 1`, "BW056", "exporters::kafka::producer::required_acks", nil},
-	{"agent", `exporters::kafka::producer::allow_auto_topic_creation: true`, "BW057", "exporters::kafka::producer::allow_auto_topic_creation", nil},
-	{"agent", `exporters::kafka::sending_queue::batch::max_size: 12000000`, "BW058", "exporters::kafka::sending_queue::batch::max_size", nil},
-	{"agent", `exporters::kafka::sending_queue::batch::sizer: items`, "BW058", "exporters::kafka::sending_queue::batch::sizer", nil},
-	{"agent", `exporters::kafka::sending_queue::batch: null`, "BW058", "exporters::kafka::sending_queue::batch", nil},
+	{"agent", `
+exporters::kafka: {producer: {required_acks: all, max_message_bytes: 10485760, allow_auto_topic_creation: false}, sending_queue: {enabled: false}, retry_on_failure: {max_elapsed_time: 0s}}
+service::pipelines::logs::exporters: [durable_kafka, kafka]
+`, "BW055", "exporters::kafka", nil},
+	{"agent", `exporters::durable_kafka::producer::required_acks: 1`, "BW056", "exporters::durable_kafka::producer::required_acks", nil},
+	{"agent", `exporters::durable_kafka::producer::allow_auto_topic_creation: true`, "BW057", "exporters::durable_kafka::producer::allow_auto_topic_creation", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::batch::max_size: 12000000`, "BW058", "exporters::durable_kafka::sending_queue::batch::max_size", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::batch::sizer: items`, "BW058", "exporters::durable_kafka::sending_queue::batch::sizer", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::batch: null`, "BW058", "exporters::durable_kafka::sending_queue::batch", nil},
 	{"consumer", `exporters::victorialogs::on_violation::line_bytes: truncate`, "BW060", "exporters::victorialogs::on_violation::line_bytes", nil},
 	{"consumer", `exporters::victorialogs::limits::max_past: 0s`, "BW061", "exporters::victorialogs::limits::max_past", nil},
 	{"consumer", `exporters::remote_write::limits::max_labels: 0`, "BW061", "exporters::remote_write::limits::max_labels", nil},
@@ -207,7 +211,7 @@ service::pipelines::logs/victorialogs::exporters: [victorialogs, otlp_http]
 		"BW067", "exporters::prometheusremotewrite::remote_write_queue::enabled", []string{"BW065"}},
 	{"agent", `
 exporters::file: {path: /tmp/logs.json}
-service::pipelines::logs::exporters: [kafka, file]
+service::pipelines::logs::exporters: [durable_kafka, file]
 `, "BW068", "exporters::file", nil},
 	{"consumer", `
 receivers::otlp: {protocols: {grpc: {endpoint: "127.0.0.1:4317"}}}
@@ -221,7 +225,7 @@ service::pipelines::logs/otlp::receivers: [durable_kafka/logs, otlp]
 	{"consumer", `service::telemetry::metrics::level: none`, "BW090", "service::telemetry::metrics::level", nil},
 	{"agent", `service::telemetry::metrics::readers: []`, "BW090", "service::telemetry::metrics::readers", nil},
 	{"agent", `service::telemetry::logs::level: error`, "BW092", "service::telemetry::logs::level", nil},
-	{"agent", `exporters::kafka::sending_queue::queue_size: 100000000`, "BW112", "exporters::kafka::sending_queue::queue_size", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::queue_size: 100000000`, "BW112", "exporters::durable_kafka::sending_queue::queue_size", nil},
 	{"consumer", `exporters::victorialogs::limits::max_past: 12h`, "BW113", "exporters::victorialogs::limits::max_past", nil},
 }
 

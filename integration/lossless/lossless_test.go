@@ -20,9 +20,9 @@ const (
 	agent    = "configs/agent.yaml"
 	consumer = "configs/consumer.yaml"
 	// mistake is planted on top of the agent profile, mild makes it a warning.
-	mistake = "yaml:exporters::kafka::retry_on_failure::max_elapsed_time: 5m"
+	mistake = "yaml:exporters::durable_kafka::retry_on_failure::max_elapsed_time: 5m"
 	mild    = "yaml:extensions::lossless::mode: warn"
-	finding = "BW051 `exporters::kafka::retry_on_failure::max_elapsed_time` (5m0s): retries end. " +
+	finding = "BW051 `exporters::durable_kafka::retry_on_failure::max_elapsed_time` (5m0s): retries end. " +
 		"Loss: a batch that is refused for longer is deleted, from the disk queue, too. Fix: set it to 0s."
 )
 
@@ -54,21 +54,21 @@ func TestValidate(t *testing.T) {
 
 	// Dollars that mean themselves are read as such.
 	result = run(t, "validate", "--config", agent, "--config", mistake, "--config",
-		"yaml:exporters::kafka::client_id: a$${env:NOTHING}b")
+		"yaml:exporters::durable_kafka::client_id: a$${env:NOTHING}b")
 	assert.Equal(t, 1, result.ExitCode)
 	assert.Contains(t, result.Output, finding)
 
 	// Another mistake is said as always, whatever lossless would find.
-	result = run(t, "validate", "--config", agent, "--config", "yaml:exporters::kafka::nonsense: 1")
+	result = run(t, "validate", "--config", agent, "--config", "yaml:exporters::durable_kafka::nonsense: 1")
 	assert.Equal(t, 1, result.ExitCode)
 	assert.Contains(t, result.Output, "nonsense")
 }
 
 func TestEnforceRefusesToStart(t *testing.T) {
-	result := run(t, "--config", agent, "--config", mistake, "--config", "yaml:exporters::kafka::producer::required_acks: 1")
+	result := run(t, "--config", agent, "--config", mistake, "--config", "yaml:exporters::durable_kafka::producer::required_acks: 1")
 	assert.Equal(t, 1, result.ExitCode)
 	assert.Contains(t, result.Output, "the `lossless` extension found 2 ways of losing data:\n  "+finding)
-	assert.Contains(t, result.Output, "BW056 `exporters::kafka::producer::required_acks` (1)")
+	assert.Contains(t, result.Output, "BW056 `exporters::durable_kafka::producer::required_acks` (1)")
 	assert.NotContains(t, result.Output, "Everything is ready")
 	assert.NotContains(t, result.Output, "goroutine ")
 }

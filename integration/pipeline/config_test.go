@@ -103,7 +103,7 @@ func TestBlocksAreAsSafeAsTheAgent(t *testing.T) {
 				assert.Equal(t, "multiline.yaml logs [otlp]", fmt.Sprint(name, " ", id, " ", p.Receivers))
 				continue
 			}
-			assert.Equal(t, []string{"kafka"}, p.Exporters, "%s: %s", name, id)
+			assert.Equal(t, []string{"durable_kafka"}, p.Exporters, "%s: %s", name, id)
 			require.NotEmpty(t, p.Processors, "%s: %s", name, id)
 			assert.Equal(t, "label_preserve", p.Processors[len(p.Processors)-1], "%s: %s", name, id)
 			assert.Equal(t, strings.HasPrefix(id, "logs/"), p.Processors[0] == "memory_limiter", "%s: %s: scrapes are not retried, logs are", name, id)
@@ -327,7 +327,7 @@ func TestWrongConfiguration(t *testing.T) {
 		},
 		"queue size that is no number": {
 			config: "agent.yaml", env: map[string]string{"BREAKWATER_QUEUE_BYTES": "lots"},
-			want: []string{"kafka", "sending_queue", "queue_size"},
+			want: []string{"durable_kafka", "sending_queue", "queue_size"},
 		},
 	}
 	for name, test := range tests {

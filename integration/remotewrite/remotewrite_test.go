@@ -119,9 +119,9 @@ func TestLimits(t *testing.T) {
 		refused bool
 	}{
 		"plain":                  {change: func(pmetric.NumberDataPoint) {}},
-		"labels, at the limit":   {change: labels(40 - 4)}, // __name__, site_name, env, case
-		"labels, below":          {change: labels(40 - 5)},
-		"labels, over":           {change: labels(40 - 3), refused: true},
+		"labels, at the limit":   {change: manyLabels(40 - 4)}, // __name__, site_name, env, case
+		"labels, below":          {change: manyLabels(40 - 5)},
+		"labels, over":           {change: manyLabels(40 - 3), refused: true},
 		"name, at the limit":     {change: label(strings.Repeat("n", 256), "x")},
 		"name, below":            {change: label(strings.Repeat("n", 255), "x")},
 		"name, over":             {change: label(strings.Repeat("n", 257), "x"), refused: true},
@@ -171,7 +171,7 @@ func TestWithoutLimitsVictoriaMetricsDropsInSilence(t *testing.T) {
 	metrics := pmetric.NewMetrics()
 	points := newGauge(metrics, "dropped")
 	for _, change := range []func(pmetric.NumberDataPoint){
-		labels(40 - 2), label(strings.Repeat("n", 257), "x"), label("v", strings.Repeat("v", 4097)),
+		manyLabels(40 - 2), label(strings.Repeat("n", 257), "x"), label("v", strings.Repeat("v", 4097)),
 		at(now.Add(-month - time.Hour)), at(now.Add(49 * time.Hour)),
 		func(dp pmetric.NumberDataPoint) { dp.SetDoubleValue(math.NaN()) },
 	} {
@@ -195,7 +195,7 @@ func TestWithoutLimitsVictoriaMetricsDropsInSilence(t *testing.T) {
 	assert.GreaterOrEqual(t, own.Sum("vm_rows_ignored_total"), 5.0)
 }
 
-func labels(n int) func(pmetric.NumberDataPoint) {
+func manyLabels(n int) func(pmetric.NumberDataPoint) {
 	return func(dp pmetric.NumberDataPoint) {
 		for i := range n {
 			dp.Attributes().PutStr(fmt.Sprintf("label_%d", i), "x")

@@ -23,7 +23,10 @@ func (c *checker) checkExporters() {
 		c.checkRetries(at, s)
 		c.checkQueue(id, s.section("sending_queue"))
 	}
-	for _, id := range c.keepers("kafka") {
+	for _, id := range c.keepers(kafkaExporters...) {
+		if isType(id, "kafka") {
+			c.report(refusedByBroker, "exporters::"+id, "")
+		}
 		c.checkProducer("exporters::"+id, c.exporters.section(id))
 	}
 	for _, id := range c.keepers("victorialogs") {

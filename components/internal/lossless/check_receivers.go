@@ -107,7 +107,7 @@ func (c *checker) checkFiles(at string, s settings) {
 func (c *checker) checkRequests(id string) {
 	var limit int64
 	for _, exporter := range c.graph.exportersOf(id) {
-		if n := c.exporters.number(exporter, "producer", "max_message_bytes"); isType(exporter, "kafka") && (limit == 0 || n < limit) {
+		if n := c.exporters.number(exporter, "producer", "max_message_bytes"); isType(exporter, kafkaExporters...) && (limit == 0 || n < limit) {
 			limit = n
 		}
 	}

@@ -27,6 +27,9 @@ var discarding = []string{"debug", "nop"}
 // kafkaReceivers commit offsets when the pipeline has acknowledged.
 var kafkaReceivers = []string{"kafka", "durablekafka"}
 
+// kafkaExporters write to topics.
+var kafkaExporters = []string{"kafka", "durablekafka"}
+
 // scrapers do not try again what is refused.
 var scrapers = []string{"hostmetrics", "dockerstats", "kubeletstats", "prometheus", "kafkametrics"}
 

@@ -65,7 +65,7 @@ func (c *checker) planTopics() []Topic {
 		}
 		all = append(all, t)
 	}
-	for _, id := range c.keepers("kafka") {
+	for _, id := range c.keepers(kafkaExporters...) {
 		for _, p := range c.graph.before(id) {
 			signal, _, _ := strings.Cut(p.id, "/")
 			add(Topic{"exporters::" + id, c.exporters.text(id, signal, "topic"), int(c.exporters.number(id, "producer", "max_message_bytes"))})

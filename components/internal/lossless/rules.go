@@ -170,17 +170,21 @@ var (
 		"there is a queue behind a receiver of Kafka",
 		"what is in it is committed already: the process, its disk or a refusal takes it",
 		"set enabled: false; Kafka is the queue")
-	acksOfLeader = rule("BW056", "exporters::kafka::producer::required_acks",
+	refusedByBroker = rule("BW055", "exporters::kafka",
+		"the upstream exporter takes an answer of a broker that is not retriable for permanent",
+		"all that is sent during the accident of an ACL, a password or a limit of a topic leaves the disk queue",
+		"use durable_kafka, it has the same settings")
+	acksOfLeader = rule("BW056", "exporters::<kafka, durable_kafka>::producer::required_acks",
 		"not all in-sync replicas have to have a message",
 		"what the others do not have yet when the leader dies; the producer is not idempotent either",
 		"set it to all")
-	topicsAutoCreated = rule("BW057", "exporters::kafka::producer::allow_auto_topic_creation",
+	topicsAutoCreated = rule("BW057", "exporters::<kafka, durable_kafka>::producer::allow_auto_topic_creation",
 		"brokers create the topic with their own defaults",
 		"that of a topic with one replica, or a short retention",
 		"set it to false and run make topics")
-	messageTooLarge = rule("BW058", "exporters::kafka::sending_queue::batch::max_size",
+	messageTooLarge = rule("BW058", "exporters::<kafka, durable_kafka>::sending_queue::batch::max_size",
 		"a batch can be larger than producer::max_message_bytes",
-		"such a batch: it is a permanent error, which removes it from the queue",
+		"such a batch: kafka removes it from the queue, durable_kafka waits with it and all behind it",
 		"set batch::sizer: bytes and a max_size below producer::max_message_bytes")
 	recordsCut = rule("BW060", "exporters::victorialogs::on_violation::<limit>",
 		"records over the limit are cut",
