@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -338,6 +339,7 @@ func (s *site) replay(ctx context.Context) error {
 	command := filepath.Join(s.dir, "breakwater-replay")
 	build := exec.CommandContext(ctx, "go", "build", "-o", command, "./cmd/breakwater-replay")
 	build.Dir = root
+	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // in order: it has a temporary directory
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the replay command: %w\n%s", err, output)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/breakwater-otel/breakwater/integration/crucible/report"
@@ -130,11 +131,25 @@ func longestFirst(cases []Case, seed uint64, seeds int) []job {
 
 // runLane runs cases one after the other, as long as there are some.
 func runLane(ctx context.Context, opts Options, dist prepare.Kafka, n int, todo <-chan job, done func(report.Result)) (err error) {
-	l, err := newLane(ctx, filepath.Join(opts.Dir, fmt.Sprintf("lane-%d", n)), opts.Seed, opts.Loopback, dist)
-	if err != nil {
-		return fmt.Errorf("lane %d: %w", n, err)
+	made := 0
+	var l *lane
+	start := func() error {
+		made++
+		name := fmt.Sprintf("lane-%d-%d", n, made)
+		if l, err = newLane(ctx, filepath.Join(opts.Dir, name), opts.Seed, opts.Loopback, dist); err != nil {
+			l = nil // it has closed itself
+			return fmt.Errorf("lane %d: %w", n, err)
+		}
+		return nil
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
+	if err := start(); err != nil {
+		return err
+	}
+	defer func() {
+		if l != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
 	for j := range todo {
 		name := j.Name
 		if opts.Seeds > 1 {
@@ -151,8 +166,12 @@ func runLane(ctx context.Context, opts Options, dist prepare.Kafka, n int, todo 
 		done(r)
 		if r.Error != "" {
 			// What a case has left broken must not break the next one.
-			if err := l.heal(ctx); err != nil {
-				return fmt.Errorf("lane %d after case %s: %w", n, name, err)
+			if healErr := l.heal(ctx); healErr != nil {
+				why, _, _ := strings.Cut(healErr.Error(), "\n") // what follows are the ends of logs
+				say("the cluster does not heal, and is made anew: %s", why)
+				if err := errors.Join(l.close(), start()); err != nil {
+					return fmt.Errorf("lane %d after case %s: %w", n, name, err)
+				}
 			}
 		}
 	}

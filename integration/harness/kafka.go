@@ -75,7 +75,7 @@ type Kafka struct {
 }
 
 const (
-	brokerStartTimeout = 2 * time.Minute
+	brokerStartTimeout = 4 * time.Minute
 	brokerStopTimeout  = 30 * time.Second
 	// When all stop together, the last ones may lose their quorum first and would
 	// then wait minutes for their controlled shutdown.

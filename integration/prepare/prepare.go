@@ -97,11 +97,17 @@ func stamped(stampFile, hash string) bool {
 	return err == nil && string(data) == hash
 }
 
+// interruptDelay is how long a command may take to end when it is interrupted.
+const interruptDelay = 10 * time.Second
+
 // run runs a command and returns an error with the end of its output.
 func run(ctx context.Context, dir string, env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
+	// In order: killed, a build would leave its temporary directory.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = interruptDelay
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		const keep = 4 << 10
