@@ -1,7 +1,6 @@
 package preflightconverter
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -76,7 +75,7 @@ func checked(t *testing.T, f *files, text string, env map[string]string) (said s
 	require.NoError(t, err)
 	core, logs := observer.New(zap.WarnLevel)
 	before := conf.ToStringMap()
-	err = NewFactory().Create(confmap.ConverterSettings{Logger: zap.New(core)}).Convert(context.Background(), conf)
+	err = NewFactory().Create(confmap.ConverterSettings{Logger: zap.New(core)}).Convert(t.Context(), conf)
 	assert.Equal(t, before, conf.ToStringMap(), "the configuration is as it was")
 	var warnings []string
 	for _, entry := range logs.All() {
