@@ -172,8 +172,9 @@ func TestBackendsAreBuiltOnceForEachGoMod(t *testing.T) {
 		require.NoError(t, err)
 		assert.FileExists(t, b.VictoriaLogs)
 		assert.FileExists(t, b.VictoriaMetrics)
+		assert.FileExists(t, b.VLAgent)
 	}
-	assert.Equal(t, 2, w.calls("go"), "once for each")
+	assert.Equal(t, 3, w.calls("go"), "once for each")
 
 	w.goMod("v9.9.2")
 	w.tool("go", "echo 'does not compile'; exit 1")
