@@ -183,7 +183,7 @@ func TestBackendsAreBuiltOnceForEachGoMod(t *testing.T) {
 	w.tool("go", goodBuild)
 	_, err = w.Backends(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, 5, w.calls("go"))
+	assert.Equal(t, 7, w.calls("go"))
 }
 
 func TestLokiIsBuiltOnceForEachGoMod(t *testing.T) {
