@@ -172,6 +172,7 @@ func TestBackendsAreBuiltOnceForEachGoMod(t *testing.T) {
 		require.NoError(t, err)
 		assert.FileExists(t, b.VictoriaLogs)
 		assert.FileExists(t, b.VictoriaMetrics)
+		assert.FileExists(t, b.VLAgent)
 	}
 	assert.Equal(t, 3, w.calls("go"), "once for each")
 

@@ -11,7 +11,7 @@ import (
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
+	promlabels "github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -49,7 +49,7 @@ func (p *prometheusServer) samples(t *testing.T, name string) map[int64]float64 
 	require.NoError(t, err)
 	defer func() { require.NoError(t, querier.Close()) }()
 	found := make(map[int64]float64)
-	set := querier.Select(context.Background(), false, nil, labels.MustNewMatcher(labels.MatchEqual, "__name__", name))
+	set := querier.Select(context.Background(), false, nil, promlabels.MustNewMatcher(promlabels.MatchEqual, "__name__", name))
 	for set.Next() {
 		it := set.At().Iterator(nil)
 		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {

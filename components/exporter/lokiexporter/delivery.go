@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -92,11 +93,16 @@ func (d *delivery) deliver(ctx context.Context, records part) {
 func (d *delivery) isolate(ctx context.Context, records part, a answer) {
 	h := hintOf(a)
 	if len(records) == 1 || h.stream || d.fruitless >= maxFruitlessProbes {
-		d.refuse(records, a)
+		d.refuse(records, a, kindOf(a))
 		return
 	}
-	if over, others := h.split(records); len(over) > 0 {
-		d.refuse(over, a)
+	if old, long, others := h.split(records); len(old)+len(long) > 0 {
+		ofAge := kindTooOld
+		if !strings.Contains(a.text, textTooOld) {
+			ofAge = kindTooFarBehind
+		}
+		d.refuse(old, a, ofAge)
+		d.refuse(long, a, kindLineBytes)
 		if len(others) > 0 {
 			d.deliver(ctx, others)
 		}
@@ -118,8 +124,8 @@ func (d *delivery) isolate(ctx context.Context, records part, a answer) {
 	}
 }
 
-// split returns the records that are over a limit that Loki has named, and the others.
-func (h hint) split(records part) (over, others part) {
+// split returns the records that are over a limit that Loki has named, of age or of length, and the others.
+func (h hint) split(records part) (old, long, others part) {
 	for _, r := range records {
 		line := 0
 		if body := r.log.Body(); body.Type() == pcommon.ValueTypeStr {
@@ -130,25 +136,25 @@ func (h hint) split(records part) (over, others part) {
 			at = r.log.ObservedTimestamp()
 		}
 		switch {
-		case !h.oldest.IsZero() && at != 0 && at.AsTime().Before(h.oldest),
-			h.maxLineBytes > 0 && line > h.maxLineBytes:
-			over = append(over, r)
+		case !h.oldest.IsZero() && at != 0 && at.AsTime().Before(h.oldest):
+			old = append(old, r)
+		case h.maxLineBytes > 0 && line > h.maxLineBytes:
+			long = append(long, r)
 		default:
 			others = append(others, r)
 		}
 	}
-	return over, others
+	return old, long, others
 }
 
-func (d *delivery) refuse(records part, a answer) {
-	k := kindOf(a)
+func (d *delivery) refuse(records part, a answer, k kind) {
 	for _, r := range records {
 		r.state, r.kind = stateRefused, k
 	}
 	if d.said == nil {
 		d.said = make(map[kind]error)
 	}
-	if d.said[k] == nil {
+	if len(records) > 0 && d.said[k] == nil {
 		d.said[k] = a.err
 	}
 }

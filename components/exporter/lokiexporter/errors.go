@@ -29,6 +29,7 @@ const (
 
 // Texts of Loki (v3.7, pkg/validation/validate.go and pkg/chunkenc/interface.go) that tell one answer from another.
 const (
+	textTooOld      = "has timestamp too old"
 	textStreamLimit = "aximum active stream limit exceeded" // older ones write it with a capital
 	textBrokenBody  = "unexpected EOF"
 	// textMessageTooLarge is what gRPC says between the parts of Loki.
@@ -98,7 +99,7 @@ var kindTexts = []struct {
 	text string
 	kind kind
 }{
-	{"has timestamp too old", kindTooOld},
+	{textTooOld, kindTooOld},
 	{"too far behind", kindTooFarBehind},
 	{"out of order", kindTooFarBehind}, // with limits_config.unordered_writes off
 	{"has timestamp too new", kindTooNew},

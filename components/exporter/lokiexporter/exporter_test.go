@@ -208,6 +208,36 @@ func TestAHintThatHoldsForNobodyIsNotFollowed(t *testing.T) {
 	assert.Len(t, loki.lines(), 9)
 }
 
+// One answer may name two limits.
+func TestTwoHintsAreTwoReasons(t *testing.T) {
+	loki := newLokiDouble(t)
+	long := strings.Repeat("x", 101)
+	loki.refuse = func(line string, _ time.Time) (int, string) {
+		switch {
+		case line == long:
+			return http.StatusBadRequest, tooLong + "; 1 errors like: " + tooOld
+		case line == "line 0000":
+			return http.StatusBadRequest, tooOld + "; 1 errors like: " + tooLong
+		}
+		return 0, ""
+	}
+	logs := logsOf("a", append(numbered(20), long)...)
+	for i, record := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+		if i > 0 {
+			record.SetTimestamp(record.Timestamp() + 60_000_000_000)
+		}
+	}
+	found := refusals(t, startDefault(t, loki.URL).ConsumeLogs(t.Context(), logs))
+	require.Len(t, found, 2)
+	for text, lines := range found {
+		want := "line 0000"
+		if strings.Contains(text, "(line_bytes)") {
+			want = long
+		}
+		assert.Equal(t, []string{want}, lines, text)
+	}
+}
+
 func TestEveryReasonIsAnErrorOfItsOwn(t *testing.T) {
 	loki := newLokiDouble(t)
 	loki.refuse = func(line string, _ time.Time) (int, string) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/client"
@@ -100,26 +101,31 @@ func (e *lokiExporter) trustAll(records part) {
 func (e *lokiExporter) missing(ctx context.Context, records part) (part, error) {
 	selector := e.selectorOf(records[0])
 	keys := make([]entryKey, len(records))
+	times := make([]int64, len(records))
 	wanted := make(map[entryKey]int, len(records))
-	from, to := int64(0), int64(0)
 	for i, r := range records {
 		keys[i] = keyOfRecord(r)
+		times[i] = keys[i].nanos
 		wanted[keys[i]]++
-		if nanos := keys[i].nanos; i == 0 {
-			from, to = nanos, nanos
-		} else {
-			from, to = min(from, nanos), max(to, nanos)
-		}
 	}
-	if selector == "" || from <= 0 {
+	slices.Sort(times)
+	if selector == "" || times[0] <= 0 {
 		// A stream that cannot be asked for, or records whose time is that of their arrival.
 		e.countVerification(ctx, verificationUnknown)
 		return records, nil
 	}
-	found, err := e.query(ctx, selector, from, to, wanted)
-	if err != nil {
-		e.countVerification(ctx, verificationFailed)
-		return nil, err
+	found := make(map[entryKey]int, len(wanted))
+	for _, w := range windowsOf(times) {
+		err := e.query(ctx, selector, w, wanted, found)
+		if errors.Is(err, errNotAsked) {
+			// Its records count as missing.
+			e.countVerification(ctx, verificationUnknown)
+			continue
+		}
+		if err != nil {
+			e.countVerification(ctx, verificationFailed)
+			return nil, err
+		}
 	}
 	var missing part
 	for i, r := range records {
@@ -165,13 +171,40 @@ func labelName(name string) string {
 	}, name)
 }
 
-// query counts the entries of a stream between two times, both included, that are wanted.
-func (e *lokiExporter) query(ctx context.Context, selector string, from, to int64, wanted map[entryKey]int) (map[entryKey]int, error) {
-	found := make(map[entryKey]int, len(wanted))
+// window is a range of time, both ends included.
+type window struct{ from, to int64 }
+
+const (
+	// maxGap is how far apart records may be that are asked for together: records that are too old or too new are in the
+	// same request as others.
+	maxGap = int64(10 * time.Minute)
+	// maxWindow is below the range that Loki allows a query (limits_config.max_query_length, 721 h).
+	maxWindow = int64(24 * time.Hour)
+)
+
+// windowsOf returns windows that have all of the times, which are sorted.
+func windowsOf(times []int64) []window {
+	var windows []window
+	for _, at := range times {
+		if last := len(windows) - 1; last >= 0 && at-windows[last].to <= maxGap && at-windows[last].from <= maxWindow {
+			windows[last].to = at
+			continue
+		}
+		windows = append(windows, window{at, at})
+	}
+	return windows
+}
+
+// errNotAsked says that Loki refuses the question, and will again.
+var errNotAsked = errors.New("refused")
+
+// query counts the entries of a stream in a window that are wanted.
+func (e *lokiExporter) query(ctx context.Context, selector string, w window, wanted, found map[entryKey]int) error {
+	from := w.from
 	for {
-		entries, err := e.queryPage(ctx, selector, from, to)
+		entries, err := e.queryPage(ctx, selector, window{from, w.to})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		last := from
 		for _, entry := range entries {
@@ -186,25 +219,25 @@ func (e *lokiExporter) query(ctx context.Context, selector string, from, to int6
 			}
 		}
 		if !full {
-			return found, nil
+			return nil
 		}
 		if again {
 			from = last
 		} else {
 			from = last + 1 // more entries of one moment than a page holds: the others count as missing
 		}
-		if from > to {
-			return found, nil
+		if from > w.to {
+			return nil
 		}
 	}
 }
 
-func (e *lokiExporter) queryPage(ctx context.Context, selector string, from, to int64) ([]entryKey, error) {
+func (e *lokiExporter) queryPage(ctx context.Context, selector string, w window) ([]entryKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.config.Idempotency.Timeout)
 	defer cancel()
 	args := url.Values{
 		"query": {selector}, "direction": {"forward"}, "limit": {strconv.Itoa(queryPage)},
-		"start": {strconv.FormatInt(from, 10)}, "end": {strconv.FormatInt(to+1, 10)}, // the end is exclusive
+		"start": {strconv.FormatInt(w.from, 10)}, "end": {strconv.FormatInt(w.to+1, 10)}, // the end is exclusive
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.queryURL+"?"+args.Encode(), http.NoBody)
 	if err != nil {
@@ -219,7 +252,11 @@ func (e *lokiExporter) queryPage(ctx context.Context, selector string, from, to 
 	if err = errors.Join(err, response.Body.Close()); err != nil {
 		return nil, fmt.Errorf("cannot ask Loki what it has: %w", withoutURL(err))
 	}
-	if response.StatusCode != http.StatusOK {
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return nil, fmt.Errorf("%w by %s: %s", errNotAsked, e.queryURL, httpanswer.Describe(string(content)))
+	default:
 		return nil, fmt.Errorf("cannot ask Loki what it has: %s answered %s: %s", e.queryURL, response.Status, httpanswer.Describe(string(content)))
 	}
 	var result struct {

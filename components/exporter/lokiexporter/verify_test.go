@@ -101,6 +101,35 @@ func TestQueriesThatFailAreRetried(t *testing.T) {
 	assert.Equal(t, 1, loki.twice)
 }
 
+// A question that Loki refuses, for a limit of its own, does not stop what has to be delivered.
+func TestAQueryThatIsRefusedIsNotRepeated(t *testing.T) {
+	loki := newLokiDouble(t)
+	inner := loki.Config.Handler
+	loki.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == queryPath {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})
+	require.NoError(t, startDefault(t, loki.URL).ConsumeLogs(redelivered(t.Context()), logsOf("a", "one")))
+	assert.Equal(t, []string{"one"}, loki.lines())
+}
+
+func TestWindows(t *testing.T) {
+	minute, day := int64(time.Minute), int64(24*time.Hour)
+	assert.Equal(t, []window{{5, 5}}, windowsOf([]int64{5}))
+	assert.Equal(t, []window{{0, 20 * minute}, {31 * minute, 31 * minute}, {9 * day, 9*day + 1}},
+		windowsOf([]int64{0, 10 * minute, 20 * minute, 31 * minute, 9 * day, 9*day + 1}))
+	var long []int64
+	for i := range int64(1000) {
+		long = append(long, 5*i*minute)
+	}
+	for _, w := range windowsOf(long) {
+		assert.LessOrEqual(t, w.to-w.from, day)
+	}
+}
+
 func TestSelector(t *testing.T) {
 	e := &lokiExporter{config: testConfig("http://127.0.0.1")}
 	e.config.Idempotency.Labels = []string{"env", "service_name", "k8s.pod.name"}
