@@ -29,7 +29,6 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 mount -t tmpfs shm "$root/dev/shm"
 mount -t tmpfs -o mode=755 run "$root/run"
-mount -t tmpfs tmp "$root/tmp"
 mkdir -p "$root/var/log/app"
 mount --bind "$logs" "$root/var/log/app"
 

@@ -1,7 +1,6 @@
 package packaging
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -136,16 +135,25 @@ func (m *machine) command(ctx context.Context, script string) *exec.Cmd {
 	return cmd
 }
 
-// try runs a shell command and returns its output, stderr included.
+// try runs a shell command and returns its output, stderr included. It goes through a file: a pipe would be waited for
+// as long as anything that the command has left behind holds it.
 func (m *machine) try(ctx context.Context, script string) (string, error) {
-	var output bytes.Buffer
-	cmd := m.command(ctx, script)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	file, err := os.CreateTemp("", "machine-output-")
 	if err != nil {
-		err = fmt.Errorf("%s: %w\n%s", script, err, output.String())
+		return "", err
 	}
-	return output.String(), err
+	defer func() {
+		_ = file.Close()
+		_ = os.Remove(file.Name())
+	}()
+	cmd := m.command(ctx, script)
+	cmd.Stdout, cmd.Stderr = file, file
+	err = cmd.Run()
+	output, readErr := os.ReadFile(file.Name())
+	if err != nil {
+		err = fmt.Errorf("%s: %w\n%s", script, err, output)
+	}
+	return string(output), errors.Join(err, readErr)
 }
 
 // run runs a shell command that has to succeed.
