@@ -135,7 +135,7 @@ func TestBlocksAreAsSafeAsTheAgent(t *testing.T) {
 
 var (
 	envReference = regexp.MustCompile(`\$\{env:([A-Z0-9_]+)(?::-([^}]*))?\}`)
-	listener     = regexp.MustCompile(`(?m)^\s*(?:listen_address|endpoint): \$\{env:[A-Z_]+:-([^}]*)\}`)
+	listener     = regexp.MustCompile(`(?m)^\s*(?:listen_address|endpoint): \$\{env:[A-Z0-9_]+:-([^}]*)\}`)
 )
 
 // TestSettingsOfBlocks holds that what blocks take from the environment has a default, and is in the README with that

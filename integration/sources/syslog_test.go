@@ -63,7 +63,7 @@ func testSyslog(t *testing.T, s *site) {
 	send(tcp, rfc5424("tcp-5424", expect("long "+strings.Repeat("x", 100_000)))+"\n")
 
 	// Without a certificate of the authority a sender gets nowhere.
-	_, err = s.handshake(env["SYSLOG_TLS_ENDPOINT"], ca)
+	_, err = handshake(env["SYSLOG_TLS_ENDPOINT"], ca)
 	require.Error(t, err)
 
 	// SIGTERM and start: the senders connect again, as syslog daemons do.
@@ -102,7 +102,7 @@ func testSyslog(t *testing.T, s *site) {
 }
 
 // handshake connects without a certificate of its own and reads until the server says what it thinks of that.
-func (s *site) handshake(address string, ca *authority) (int, error) {
+func handshake(address string, ca *authority) (int, error) {
 	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: ca.pool(), ServerName: "127.0.0.1"})
 	if err != nil {
 		return 0, err

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // chunks knows which chunks a client may send again although they were taken: it has not seen the acknowledgement, or has
@@ -14,7 +14,7 @@ import (
 type chunks struct {
 	mu      sync.Mutex
 	taking  map[string]chan struct{}
-	suspect *expirable.LRU[string, struct{}]
+	suspect *simplelru.LRU[string, time.Time] // since when
 }
 
 const (
@@ -24,10 +24,9 @@ const (
 )
 
 func newChunks() *chunks {
-	return &chunks{
-		taking:  make(map[string]chan struct{}),
-		suspect: expirable.NewLRU[string, struct{}](suspectChunks, nil, suspectAge),
-	}
+	// Its one error is a size that is not positive.
+	suspect, _ := simplelru.NewLRU[string, time.Time](suspectChunks, nil)
+	return &chunks{taking: make(map[string]chan struct{}), suspect: suspect}
 }
 
 // begin reports whether a chunk is to be taken. If so, end has to be called. While another connection takes the same chunk
@@ -38,7 +37,9 @@ func (c *chunks) begin(ctx context.Context, chunk string) (bool, error) {
 		other := c.taking[chunk]
 		if other == nil {
 			defer c.mu.Unlock()
-			if c.suspect.Remove(chunk) {
+			since, there := c.suspect.Get(chunk)
+			c.suspect.Remove(chunk)
+			if there && time.Since(since) < suspectAge {
 				return false, nil
 			}
 			c.taking[chunk] = make(chan struct{})
@@ -60,7 +61,7 @@ func (c *chunks) end(chunk string, taken bool) {
 	close(c.taking[chunk])
 	delete(c.taking, chunk)
 	if taken {
-		c.suspect.Add(chunk, struct{}{})
+		c.suspect.Add(chunk, time.Now())
 	}
 }
 
