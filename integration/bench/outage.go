@@ -104,6 +104,9 @@ func (b *Backlog) Outage(ctx context.Context, dir string, v Variant, outage time
 		return r, err
 	}
 	r.PeakRSS = usage.PeakRSS
+	if err := logs.Flush(ctx); err != nil { // rows can be queried about a second after they are taken
+		return r, err
+	}
 	return r, b.verify(ctx, logs)
 }
 
