@@ -119,7 +119,7 @@ func TestPackageOnDebian(t *testing.T) {
 		require.Len(t, rows, 1)
 		assert.Equal(t, `{env="prod",host_name="machine",site_name="zrh-1"}`, rows[0]["_stream"])
 		m.eventually(t, 2*time.Minute, func(ctx context.Context) error {
-			series, err := s.metrics.Series(ctx, `{__name__="system_memory_usage",host_name="machine",site_name="zrh-1"}`)
+			series, err := s.metrics.Series(ctx, `{__name__="system_memory_usage_bytes",host_name="machine",site_name="zrh-1"}`)
 			if err == nil && len(series) == 0 {
 				err = fmt.Errorf("no host metrics of the machine")
 			}
