@@ -17,7 +17,8 @@ export GOTOOLCHAIN := local
 BIN      := bin
 TOOLS    := $(BIN)/tools
 PROFILES := $(wildcard configs/*.yaml)
-BLOCKS   := $(wildcard configs/agent.d/*.yaml)
+# Without the one that is valid only where its certificate is; TestBlocksAreValid has one for it.
+BLOCKS   := $(filter-out %/syslog-tls.yaml,$(wildcard configs/agent.d/*.yaml))
 GO_PKGS  := ./...
 
 # Limits that `make size` and `make test` hold.
@@ -142,7 +143,7 @@ validate: build ## Run `breakwater validate` on every profile, and on the agent 
 	done
 	@for block in $(BLOCKS); do \
 		echo "validate configs/agent.yaml $$block"; \
-		$(BIN)/breakwater validate --config configs/agent.yaml --config $$block || exit 1; \
+		K8S_KUBELET_AUTH_TYPE=none $(BIN)/breakwater validate --config configs/agent.yaml --config $$block || exit 1; \
 	done
 
 .PHONY: size

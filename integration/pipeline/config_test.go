@@ -2,8 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,11 +48,15 @@ func TestProfilesAreValid(t *testing.T) {
 func TestBlocksAreValid(t *testing.T) {
 	agent := filepath.Join(root(t), "configs", "agent.yaml")
 	blocks := agentBlocks(t)
+	cert, key := certificate(t)
 	validate := func(t *testing.T, configs ...string) {
 		b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{
 			Configs: append([]string{agent}, configs...),
-			// What Kubernetes gives each of its containers.
-			Env: map[string]string{"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"},
+			Env: map[string]string{
+				// What Kubernetes gives each of its containers, but for the service account.
+				"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1", "K8S_KUBELET_AUTH_TYPE": "none",
+				"SYSLOG_TLS_CERT_FILE": cert, "SYSLOG_TLS_KEY_FILE": key,
+			},
 		})
 		assert.NoError(t, b.Validate(t.Context()))
 	}
@@ -57,6 +64,21 @@ func TestBlocksAreValid(t *testing.T) {
 		t.Run(filepath.Base(block), func(t *testing.T) { validate(t, block) })
 	}
 	t.Run("all", func(t *testing.T) { validate(t, blocks...) })
+}
+
+// certificate writes one, and its key.
+func certificate(t *testing.T) (cert, key string) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	issued := server.TLS.Certificates[0]
+	der, err := x509.MarshalPKCS8PrivateKey(issued.PrivateKey)
+	require.NoError(t, err)
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return path
+	}
+	return write("tls.crt", "CERTIFICATE", issued.Certificate[0]), write("tls.key", "PRIVATE KEY", der)
 }
 
 func agentBlocks(t *testing.T) []string {
