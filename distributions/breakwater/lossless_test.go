@@ -193,7 +193,7 @@ service::pipelines::logs::exporters: [durable_kafka, kafka]
 	{"agent", `exporters::durable_kafka::producer::required_acks: 1`, "BW056", "exporters::durable_kafka::producer::required_acks", nil},
 	{"agent", `exporters::durable_kafka::producer::allow_auto_topic_creation: true`, "BW057", "exporters::durable_kafka::producer::allow_auto_topic_creation", nil},
 	{"agent", `exporters::durable_kafka::sending_queue::batch::max_size: 12000000`, "BW058", "exporters::durable_kafka::sending_queue::batch::max_size", nil},
-	{"agent", `exporters::durable_kafka::sending_queue::batch::sizer: items`, "BW058", "exporters::durable_kafka::sending_queue::batch::sizer", nil},
+	{"agent", `exporters::durable_kafka::sending_queue::batch: {sizer: items, min_size: 0, max_size: 8192}`, "BW058", "exporters::durable_kafka::sending_queue::batch::sizer", nil},
 	{"agent", `exporters::durable_kafka::sending_queue::batch: null`, "BW058", "exporters::durable_kafka::sending_queue::batch", nil},
 	{"consumer", `exporters::victorialogs::on_violation::line_bytes: truncate`, "BW060", "exporters::victorialogs::on_violation::line_bytes", nil},
 	{"consumer", `exporters::victorialogs::limits::max_past: 0s`, "BW061", "exporters::victorialogs::limits::max_past", nil},

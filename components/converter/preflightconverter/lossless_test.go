@@ -30,7 +30,7 @@ type producerConfig struct {
 }
 
 func fewFactories() (otelcol.Factories, error) {
-	producer := exporter.NewFactory(component.MustNewType("kafka"), func() component.Config {
+	producer := exporter.NewFactory(component.MustNewType("durable_kafka"), func() component.Config {
 		c := &producerConfig{}
 		c.Producer.RequiredAcks = 1
 		return c
@@ -50,16 +50,16 @@ func fewFactories() (otelcol.Factories, error) {
 func producing(exporter, check map[string]any, extensions ...any) *confmap.Conf {
 	return confmap.NewFromStringMap(map[string]any{
 		"receivers":  map[string]any{"nop": nil},
-		"exporters":  map[string]any{"kafka": exporter},
+		"exporters":  map[string]any{"durable_kafka": exporter},
 		"extensions": map[string]any{"lossless": check, "lossless/other": nil},
 		"service": map[string]any{
 			"extensions": extensions,
-			"pipelines":  map[string]any{"logs": map[string]any{"receivers": []any{"nop"}, "exporters": []any{"kafka"}}},
+			"pipelines":  map[string]any{"logs": map[string]any{"receivers": []any{"nop"}, "exporters": []any{"durable_kafka"}}},
 		},
 	})
 }
 
-const acks = "BW056 `exporters::kafka::producer::required_acks` (1)"
+const acks = "BW056 `exporters::durable_kafka::producer::required_acks` (1)"
 
 func TestLosslessInValidate(t *testing.T) {
 	enforce := map[string]any{"mode": "enforce"}

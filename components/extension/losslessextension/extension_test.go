@@ -102,11 +102,11 @@ func agentConf(directory, brokers string, change map[string]any) *confmap.Conf {
 	}
 	return confmap.NewFromStringMap(map[string]any{
 		"receivers":  map[string]any{"otlp": map[string]any{"protocols": map[string]any{}}},
-		"exporters":  map[string]any{"kafka": exporter},
+		"exporters":  map[string]any{"durable_kafka": exporter},
 		"extensions": map[string]any{"file_storage": map[string]any{"directory": directory, "fsync": true}},
 		"service": map[string]any{
 			"extensions": []any{"file_storage"},
-			"pipelines":  map[string]any{"logs": map[string]any{"receivers": []any{"otlp"}, "exporters": []any{"kafka"}}},
+			"pipelines":  map[string]any{"logs": map[string]any{"receivers": []any{"otlp"}, "exporters": []any{"durable_kafka"}}},
 			"telemetry":  map[string]any{"metrics": map[string]any{"readers": []any{map[string]any{"pull": map[string]any{}}}}},
 		},
 	})
@@ -114,7 +114,7 @@ func agentConf(directory, brokers string, change map[string]any) *confmap.Conf {
 
 var endsAfter5m = map[string]any{"retry_on_failure": map[string]any{"enabled": true, "max_elapsed_time": 5 * time.Minute}}
 
-const bw051 = "BW051 `exporters::kafka::retry_on_failure::max_elapsed_time` (5m0s): retries end."
+const bw051 = "BW051 `exporters::durable_kafka::retry_on_failure::max_elapsed_time` (5m0s): retries end."
 
 func TestEnforceEndsTheStart(t *testing.T) {
 	s := start(t, withMode(lossless.Enforce, lossless.Off), agentConf("/queue", "127.0.0.1:1", endsAfter5m))
@@ -216,7 +216,7 @@ func TestUnreachableIsNoFinding(t *testing.T) {
 	unchecked := s.logs.FilterMessage("could not be checked for ways to lose data").All()
 	require.Len(t, unchecked, 2)
 	assert.Equal(t, "extensions::file_storage", unchecked[0].ContextMap()["name"])
-	assert.Equal(t, "exporters::kafka logs", unchecked[1].ContextMap()["name"])
+	assert.Equal(t, "exporters::durable_kafka logs", unchecked[1].ContextMap()["name"])
 	metadatatest.AssertEqualExtensionLosslessUnchecked(t, s.telemetry, []metricdata.DataPoint[int64]{
 		{Value: 0, Attributes: attribute.NewSet(attribute.String("subject", "backend"))},
 		{Value: 1, Attributes: attribute.NewSet(attribute.String("subject", "storage"))},

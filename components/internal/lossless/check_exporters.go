@@ -89,7 +89,7 @@ func (c *checker) checkQueue(id string, queue settings) {
 	if !queue.yes("block_on_overflow") {
 		c.report(overflowDrops, at+"::block_on_overflow", "false")
 	}
-	if size := queue.number("queue_size"); queue.text("sizer") == "bytes" && size < minQueueBytes {
+	if size := queue.number("queue_size"); inBytes(size) && size < minQueueBytes {
 		c.report(queueTooSmall, at+"::queue_size", fmt.Sprintf("%d bytes", size))
 	}
 }
@@ -108,10 +108,10 @@ func (c *checker) checkProducer(at string, s settings) {
 	switch size := batch.number("max_size"); {
 	case batch == nil:
 		c.report(messageTooLarge, at+"::sending_queue::batch", "not set")
-	case batch.text("sizer") != "bytes":
-		c.report(messageTooLarge, at+"::sending_queue::batch::sizer", batch.text("sizer"))
+	case size > 0 && !inBytes(size):
+		c.report(messageTooLarge, at+"::sending_queue::batch::sizer", fmt.Sprintf("max_size %d is not one in bytes", size))
 	case size == 0 || size >= limit:
-		c.report(messageTooLarge, at+"::sending_queue::batch::max_size", fmt.Sprintf("%d, and a message at most %d", size, limit))
+		c.report(messageTooLarge, at+"::sending_queue::batch::max_size", fmt.Sprintf("%d, and a message at most %d bytes", size, limit))
 	}
 }
 

@@ -45,9 +45,15 @@ func (s settings) text(path ...string) string {
 	if value == nil {
 		return ""
 	}
-	// exporterhelper's sizer is a struct of its name that only its pointer can marshal.
-	return strings.Trim(fmt.Sprint(value), "{}")
+	return fmt.Sprint(value)
 }
+
+// leastBytes is the least size that is taken for one in bytes, and not in items or requests.
+const leastBytes = 100_000
+
+// inBytes reports whether a size of a queue or batch is one in bytes. exporterhelper's sizer is a struct that only its
+// pointer can marshal, so the effective configuration does not have its name; the size itself tells.
+func inBytes(size int64) bool { return size >= leastBytes }
 
 func (s settings) yes(path ...string) bool {
 	value, _ := s.at(path...).(bool)

@@ -105,7 +105,7 @@ func (c *checker) planStorages() []Storage {
 	bytes := map[string]int64{}
 	for _, id := range c.keepers() {
 		queue := c.exporters.section(id, "sending_queue")
-		if queue.text("sizer") != "bytes" {
+		if !inBytes(queue.number("queue_size")) {
 			continue
 		}
 		signals := map[string]bool{} // there is a queue for each

@@ -26,28 +26,28 @@ func pipelinesConf() *confmap.Conf {
 			},
 		},
 		"exporters": map[string]any{
-			"kafka": map[string]any{
+			"durable_kafka": map[string]any{
 				"brokers":       []any{"b:1", "a:1"},
 				"logs":          map[string]any{"topic": "logs"},
 				"metrics":       map[string]any{"topic": "metrics"},
 				"producer":      map[string]any{"max_message_bytes": 1000},
-				"sending_queue": queue(10),
+				"sending_queue": queue(10_000_000),
 			},
 			"dead_letter_store": map[string]any{"brokers": []any{"a:1", "b:1"}, "topic": "dlq", "max_message_bytes": 5000},
 			"victorialogs": map[string]any{
-				"endpoint": "http://vl:9428/", "limits": map[string]any{"max_past": time.Hour}, "sending_queue": queue(7),
+				"endpoint": "http://vl:9428/", "limits": map[string]any{"max_past": time.Hour}, "sending_queue": queue(7_000_000),
 			},
 			"remote_write": map[string]any{"endpoint": "http://vm:8428/api/v1/write", "limits": map[string]any{"max_past": time.Minute}},
-			"debug":        map[string]any{"sending_queue": queue(1000)},
+			"debug":        map[string]any{"sending_queue": queue(1000_000_000)},
 		},
 		"extensions": map[string]any{
 			"file_storage":        map[string]any{"directory": "/queue"},
 			"file_storage/unused": map[string]any{"directory": "/unused"},
 		},
 		"service": map[string]any{"pipelines": map[string]any{
-			"logs":      map[string]any{"receivers": []any{"file_log"}, "exporters": []any{"kafka", "debug"}},
-			"logs/2":    map[string]any{"receivers": []any{"otlp"}, "exporters": []any{"kafka"}},
-			"metrics":   map[string]any{"receivers": []any{"otlp"}, "exporters": []any{"kafka", "remote_write"}},
+			"logs":      map[string]any{"receivers": []any{"file_log"}, "exporters": []any{"durable_kafka", "debug"}},
+			"logs/2":    map[string]any{"receivers": []any{"otlp"}, "exporters": []any{"durable_kafka"}},
+			"metrics":   map[string]any{"receivers": []any{"otlp"}, "exporters": []any{"durable_kafka", "remote_write"}},
 			"logs/back": map[string]any{"receivers": []any{"durable_kafka"}, "exporters": []any{"victorialogs", "dead_letter_store"}},
 		}},
 	})
@@ -56,11 +56,11 @@ func pipelinesConf() *confmap.Conf {
 func TestPlan(t *testing.T) {
 	plan := NewPlan(pipelinesConf())
 	assert.Equal(t, []Topic{
-		{"exporters::kafka", "logs", 1000},
-		{"exporters::kafka", "metrics", 1000},
+		{"exporters::durable_kafka", "logs", 1000},
+		{"exporters::durable_kafka", "metrics", 1000},
 		{"exporters::dead_letter_store", "dlq", 11 << 20}, // the receiver writes larger ones
 	}, plan.Topics)
-	assert.Equal(t, []Storage{{"file_storage", "/queue", 10*2 + 7}}, plan.Storages, "a queue for each signal")
+	assert.Equal(t, []Storage{{"file_storage", "/queue", 27_000_000}}, plan.Storages, "a queue for each signal")
 	assert.Equal(t, []Backend{
 		{"exporters::remote_write", "http://vm:8428/metrics", time.Minute},
 		{"exporters::victorialogs", "http://vl:9428/metrics", time.Hour},
@@ -80,7 +80,7 @@ func TestJudgeTopic(t *testing.T) {
 		"min.insync.replicas": "2", "unclean.leader.election.enable": "false", "retention.ms": "86400000",
 		"retention.bytes": "-1", "cleanup.policy": "delete", "max.message.bytes": "1000",
 	}
-	topic := Topic{Client: "exporters::kafka", Name: "logs", MessageBytes: 1000}
+	topic := Topic{Client: "exporters::durable_kafka", Name: "logs", MessageBytes: 1000}
 	judge := func(replicas int, change map[string]string) []string {
 		configs := maps.Clone(strong)
 		maps.Copy(configs, change)
