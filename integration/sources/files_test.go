@@ -108,8 +108,9 @@ func (f *logFile) writeCorpus(name string, streams []string) {
 	}
 	f.write(name+" long "+strings.Repeat("0123456789abcdef", 3*pieceBytes/16)+" end", streams[0])
 	f.append(f.lines("", streams[0]))
-	for i, trace := range traces(f.t) {
-		f.write(trace, streams[i%len(streams)])
+	// On one stream: that a line stands alone can depend on the one before it.
+	for _, trace := range traces(f.t) {
+		f.write(trace, streams[len(streams)-1])
 	}
 	long := "java.lang.RuntimeException: " + name + " " + strings.Repeat("x", pieceBytes) + "\n\tat A.b(A.java:1)\n\tat A.c(A.java:2)"
 	f.write(long, streams[0])

@@ -26,9 +26,9 @@ func testSyslog(t *testing.T, s *site) {
 		"SYSLOG_TLS_OCTET_COUNTING": "true",
 	}
 	agent := s.agent(t, env, "syslog", "syslog-tls")
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Microsecond) // RFC 5424 has no more digits
 	rfc5424 := func(host, message string) string {
-		return fmt.Sprintf(`<165>1 %s %s router 42 ID47 [meta@32473 sequence="7" note="a \"quote\""] %s`, now.Format(time.RFC3339Nano), host, message)
+		return fmt.Sprintf(`<165>1 %s %s router 42 ID47 [meta@32473 sequence="7" note="a \"quote\""] %s`, now.Format("2006-01-02T15:04:05.000000Z07:00"), host, message)
 	}
 	rfc3164 := func(host, message string) string {
 		return fmt.Sprintf("<34>%s %s su[230]: %s", now.Format(time.Stamp), host, message)
