@@ -131,6 +131,7 @@ func (f *logFile) throughRestarts(s *site, agent *harness.Breakwater, rotate fun
 	half, rest := "java.lang.IllegalStateException: killed\n\tat A.a(A.java:1)", "\tat A.b(A.java:2)"
 	f.append(f.lines(half, streams[0]))
 	time.Sleep(2 * pollInterval)
+	s.awaitSent(f.t, agent)
 	require.NoError(f.t, agent.Kill())
 	f.append(f.lines(rest, streams[0]))
 	f.expect(half+"\n"+rest, streams[0])

@@ -69,6 +69,7 @@ func testJournald(t *testing.T, s *site) {
 	require.NoError(t, agent.Start(t.Context()))
 	s.rows(t, len(j.want))
 	// What has been taken long ago comes not again after a kill either.
+	s.awaitSent(t, agent)
 	require.NoError(t, agent.Kill())
 	j.write("killed", numbered("killed", 500)...)
 	require.NoError(t, agent.Start(t.Context()))
