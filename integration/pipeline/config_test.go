@@ -160,11 +160,15 @@ var (
 	listener     = regexp.MustCompile(`(?m)^\s*(?:listen_address|endpoint): \$\{env:[A-Z0-9_]+:-([^}]*)\}`)
 )
 
-// TestSettingsOfBlocks holds that what blocks take from the environment has a default, and is in the README with that
-// default; and that they listen on loopback.
+// TestSettingsOfBlocks holds that what blocks take from the environment has a default, and is in the README or docs/sources.md with
+// that default; and that they listen on loopback.
 func TestSettingsOfBlocks(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
-	require.NoError(t, err)
+	var documents string
+	for _, name := range []string{"README.md", "docs/sources.md"} {
+		text, err := os.ReadFile(filepath.Join(root(t), name))
+		require.NoError(t, err)
+		documents += string(text)
+	}
 	for _, path := range agentBlocks(t) {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
@@ -172,10 +176,10 @@ func TestSettingsOfBlocks(t *testing.T) {
 			name, value := reference[1], reference[2]
 			assert.Contains(t, reference[0], ":-", "%s: %s has no default", filepath.Base(path), name)
 			described := false
-			for line := range strings.Lines(string(readme)) {
+			for line := range strings.Lines(documents) {
 				described = described || strings.Contains(line, "| `"+name+"`") && (value == "" || strings.Contains(line, value))
 			}
-			assert.True(t, described, "%s: %s with its default %q is not in the README's table", filepath.Base(path), name, value)
+			assert.True(t, described, "%s: %s with its default %q is in no table of README.md and docs/sources.md", filepath.Base(path), name, value)
 		}
 		for _, endpoint := range listener.FindAllStringSubmatch(string(text), -1) {
 			assert.Regexp(t, `^(unix:///|(https://)?127\.0\.0\.1:)`, endpoint[1], filepath.Base(path))
