@@ -236,7 +236,7 @@ service::pipelines::logs::exporters: [durable_kafka, kafka]
 	// Null is the defaults of exporterhelper, which are no limit.
 	{"agent", `exporters::durable_kafka::sending_queue::batch: null`, "BW058", "exporters::durable_kafka::sending_queue::batch::max_size", nil},
 	{"agent", `
-exporters::durable_kafka/whole: {producer: {required_acks: all, allow_auto_topic_creation: false}, retry_on_failure: {max_elapsed_time: 0s},
+exporters::durable_kafka/whole: {producer: {required_acks: all, max_message_bytes: 10485760, allow_auto_topic_creation: false}, retry_on_failure: {max_elapsed_time: 0s},
   sending_queue: {storage: file_storage, block_on_overflow: true}}
 service::pipelines::logs::exporters: [durable_kafka, durable_kafka/whole]
 `, "BW058", "exporters::durable_kafka/whole::sending_queue::batch", nil},
