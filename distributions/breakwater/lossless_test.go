@@ -17,7 +17,9 @@ import (
 	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/otelcol"
 
+	"github.com/breakwater-otel/breakwater/components/converter/securityconverter"
 	"github.com/breakwater-otel/breakwater/components/extension/losslessextension"
+	"github.com/breakwater-otel/breakwater/components/provider/secretfileprovider"
 )
 
 // effectiveConf returns the configuration as the Collector gives it to an extension.
@@ -25,8 +27,9 @@ func effectiveConf(t *testing.T, uris ...string) *confmap.Conf {
 	provider, err := otelcol.NewConfigProvider(otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
 		URIs: uris,
 		ProviderFactories: []confmap.ProviderFactory{
-			envprovider.NewFactory(), fileprovider.NewFactory(), yamlprovider.NewFactory(),
+			envprovider.NewFactory(), fileprovider.NewFactory(), yamlprovider.NewFactory(), secretfileprovider.NewFactory(),
 		},
+		ConverterFactories: []confmap.ConverterFactory{securityconverter.NewFactory()},
 	}})
 	require.NoError(t, err)
 	factories, err := components()
@@ -48,22 +51,46 @@ func losslessConfig(t *testing.T, conf *confmap.Conf) *losslessextension.Config 
 	return config
 }
 
-// profilesAndOverlays returns all shipped configurations: each profile, and each overlay of a directory named after a
-// profile on top of it.
+// profilesAndOverlays returns all shipped configurations: each profile, and on top of it each overlay of a directory named
+// after it, all of these, and security.d with one login and the other.
 func profilesAndOverlays(t *testing.T) map[string][]string {
 	found := map[string][]string{}
 	profiles, err := filepath.Glob(filepath.Join(root, "configs", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, profiles)
+	security, err := filepath.Glob(filepath.Join(root, "configs", "security.d", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, security)
 	for _, profile := range profiles {
+		for login, other := range map[string]string{"basic": "-bearer.yaml", "bearer": "-basic.yaml"} {
+			found[filepath.Base(profile)+" + security.d, "+login] = append([]string{profile},
+				slices.DeleteFunc(slices.Clone(security), func(file string) bool { return strings.HasSuffix(file, other) })...)
+		}
 		found[filepath.Base(profile)] = []string{profile}
 		overlays, err := filepath.Glob(filepath.Join(strings.TrimSuffix(profile, ".yaml")+".d", "*.yaml"))
 		require.NoError(t, err)
 		for _, overlay := range overlays {
 			found[filepath.Base(profile)+" + "+filepath.Base(overlay)] = []string{profile, overlay}
 		}
+		if len(overlays) > 0 {
+			found[filepath.Base(profile)+" + all"] = append([]string{profile}, overlays...)
+		}
 	}
 	return found
+}
+
+// setSecurity sets what the files of security.d demand.
+func setSecurity(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(secret, []byte("secret\n"), 0o600))
+	t.Setenv("KAFKA_SASL_USERNAME", "user")
+	t.Setenv("KAFKA_SASL_PASSWORD_FILE", secret)
+	for _, party := range []string{"VICTORIALOGS", "VICTORIAMETRICS", "LOKI"} {
+		t.Setenv(party+"_ENDPOINT", "https://backend")
+		t.Setenv(party+"_USERNAME", "user")
+		t.Setenv(party+"_PASSWORD_FILE", secret)
+		t.Setenv(party+"_TOKEN_FILE", secret)
+	}
 }
 
 // TestShippedProfilesAreLossless holds that the shipped configurations look for ways to lose data, end the start for
@@ -71,6 +98,7 @@ func profilesAndOverlays(t *testing.T) map[string][]string {
 func TestShippedProfilesAreLossless(t *testing.T) {
 	for name, uris := range profilesAndOverlays(t) {
 		t.Run(name, func(t *testing.T) {
+			setSecurity(t)
 			conf := effectiveConf(t, uris...)
 			config := losslessConfig(t, conf)
 			assert.Contains(t, conf.Get("service::extensions"), "lossless")
@@ -90,21 +118,26 @@ func TestShippedProfilesAreLossless(t *testing.T) {
 	}
 }
 
+// What is changed in a component that is not in the profiles is a document of its own: in one and the same the order of
+// `a::b: {…}` and `a::b::c: …` is random.
 const (
 	kafkaReceiver = `
 receivers::kafka: {group_id: other, initial_offset: earliest, message_marking: {after: true}, logs: {topics: [other]},
   error_backoff: {enabled: true, initial_interval: 1s, max_interval: 30s, max_elapsed_time: 0s}}
 service::pipelines::logs/otlp::receivers: [durable_kafka/logs, kafka]
+---
 `
 	failover = `
 connectors::failover: {priority_levels: [[logs/a]], sending_queue: {enabled: false}}
 service::pipelines::logs/otlp::exporters: [failover]
 service::pipelines::logs/a: {receivers: [failover], exporters: [dead_letter/logs]}
+---
 `
 	upstreamRemoteWrite = `
 exporters::prometheusremotewrite: {endpoint: "http://127.0.0.1:8428/api/v1/write", timeout: 8760h,
   remote_write_queue: {enabled: false}, retry_on_failure: {max_elapsed_time: 0s}}
 service::pipelines::metrics/victoriametrics::exporters: [remote_write, prometheusremotewrite]
+---
 `
 )
 
@@ -166,6 +199,12 @@ processors::batch: {}
 service::pipelines::logs/otlp::processors: [label_preserve, batch]
 `, "BW030", "processors::batch", nil},
 	{"agent", `
+receivers::syslog: {udp: {listen_address: "127.0.0.1:1514"}, protocol: rfc5424, retry_on_failure: {enabled: true, max_elapsed_time: 0s}}
+processors::batch: {}
+service::pipelines::logs::receivers: [otlp, syslog]
+service::pipelines::logs::processors: [memory_limiter, batch, label_preserve]
+`, "BW030", "processors::batch", []string{"BW010"}},
+	{"agent", `
 processors::filter: {error_mode: ignore, logs: {log_record: ['severity_number < 9']}}
 service::pipelines::logs::processors: [memory_limiter, filter, label_preserve]
 `, "BW031", "processors::filter", nil},
@@ -194,7 +233,13 @@ service::pipelines::logs::exporters: [durable_kafka, kafka]
 	{"agent", `exporters::durable_kafka::producer::allow_auto_topic_creation: true`, "BW057", "exporters::durable_kafka::producer::allow_auto_topic_creation", nil},
 	{"agent", `exporters::durable_kafka::sending_queue::batch::max_size: 12000000`, "BW058", "exporters::durable_kafka::sending_queue::batch::max_size", nil},
 	{"agent", `exporters::durable_kafka::sending_queue::batch: {sizer: items, min_size: 0, max_size: 8192}`, "BW058", "exporters::durable_kafka::sending_queue::batch::sizer", nil},
-	{"agent", `exporters::durable_kafka::sending_queue::batch: null`, "BW058", "exporters::durable_kafka::sending_queue::batch", nil},
+	// Null is the defaults of exporterhelper, which are no limit.
+	{"agent", `exporters::durable_kafka::sending_queue::batch: null`, "BW058", "exporters::durable_kafka::sending_queue::batch::max_size", nil},
+	{"agent", `
+exporters::durable_kafka/whole: {producer: {required_acks: all, max_message_bytes: 10485760, allow_auto_topic_creation: false}, retry_on_failure: {max_elapsed_time: 0s},
+  sending_queue: {storage: file_storage, block_on_overflow: true}}
+service::pipelines::logs::exporters: [durable_kafka, durable_kafka/whole]
+`, "BW058", "exporters::durable_kafka/whole::sending_queue::batch", nil},
 	{"consumer", `exporters::victorialogs::on_violation::line_bytes: truncate`, "BW060", "exporters::victorialogs::on_violation::line_bytes", nil},
 	{"consumer", `exporters::victorialogs::limits::max_past: 0s`, "BW061", "exporters::victorialogs::limits::max_past", nil},
 	{"consumer", `exporters::remote_write::limits::max_labels: 0`, "BW061", "exporters::remote_write::limits::max_labels", nil},
@@ -233,7 +278,11 @@ service::pipelines::logs/otlp::receivers: [durable_kafka/logs, otlp]
 func TestPlantedMistakes(t *testing.T) {
 	for _, test := range plantedMistakes {
 		t.Run(test.code+" "+test.setting, func(t *testing.T) {
-			conf := effectiveConf(t, filepath.Join(root, "configs", test.profile+".yaml"), "yaml:"+test.mistake)
+			uris := []string{filepath.Join(root, "configs", test.profile+".yaml")}
+			for _, document := range strings.Split(test.mistake, "\n---\n") {
+				uris = append(uris, "yaml:"+document)
+			}
+			conf := effectiveConf(t, uris...)
 			config := losslessConfig(t, conf)
 			config.Runtime.Mode = "enforce"
 			found := config.Check(conf)

@@ -7,7 +7,9 @@ import (
 
 func (c *checker) checkProcessors() {
 	for _, id := range c.used(c.processors, processorsOf, "batch", "groupbytrace") {
-		c.report(batches, "processors::"+id, "")
+		if !c.onlyDatagrams(id) {
+			c.report(batches, "processors::"+id, "")
+		}
 	}
 	for _, id := range c.used(c.processors, processorsOf, "filter", "probabilisticsampler", "tailsampling", "logdedup", "interval") {
 		c.report(drops, "processors::"+id, "")
@@ -22,6 +24,19 @@ func (c *checker) checkProcessors() {
 	for _, id := range c.used(c.processors, processorsOf, "labelpreserve") {
 		c.checkLabels(id, c.processors.section(id))
 	}
+}
+
+// onlyDatagrams says whether all that gets to a processor are datagrams: of these the acknowledgement goes to nobody, and
+// what a batch of them loses is part of what is said of the receiver.
+func (c *checker) onlyDatagrams(processor string) bool {
+	for _, p := range c.graph.kept(processorsOf, processor) {
+		if slices.ContainsFunc(c.graph.sources(p.id), func(r string) bool {
+			return !isType(r, "syslog") || !c.receivers.has(r, "udp")
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *checker) checkLabels(id string, s settings) {
