@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"gopkg.in/yaml.v3"
@@ -37,12 +38,17 @@ type kafka struct {
 }
 
 func newKafka(t *testing.T) *kafka {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, logsTopic, "fluent-bit-logs-v1"))
+	return newKafkaWith(t, nil)
+}
+
+// newKafkaWith makes a cluster with more options, and a client that meets them.
+func newKafkaWith(t *testing.T, clusterOpts []kfake.Opt, clientOpts ...kgo.Opt) *kafka {
+	cluster, err := kfake.NewCluster(append(clusterOpts, kfake.NumBrokers(1), kfake.SeedTopics(2, logsTopic, "fluent-bit-logs-v1"))...)
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
 	t.Setenv("KAFKA_BROKERS", strings.Join(cluster.ListenAddrs(), ","))
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MaxProduceRequestsInflightPerBroker(1), kgo.ProducerBatchMaxBytes(1000))
+	client, err := kgo.NewClient(append(clientOpts, kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MaxProduceRequestsInflightPerBroker(1), kgo.ProducerBatchMaxBytes(1000))...)
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	return &kafka{cluster, client, kadm.NewClient(client)}
@@ -352,10 +358,48 @@ func TestConfigurationOfTheConsumer(t *testing.T) {
 			assert.Equal(t, map[string]any{"offsets": map[string]any{"3": 9}}, receiver["until"])
 			assert.Equal(t, map[string]any{"id": "breakwater-replay-x/1"}, receiver["replay"])
 			assert.Len(t, child(config, "service", "pipelines"), 3)
-			assert.Equal(t, []string{"durability", "fluent_bit_encoding", "health_check"}, stringsOf(child(config, "service")["extensions"]))
+			assert.Equal(t, []string{"durability", "fluent_bit_encoding", "lossless", "health_check"}, stringsOf(child(config, "service")["extensions"]))
 			assert.Equal(t, map[string]any{"endpoint": "127.0.0.1:1111"}, child(config, "extensions", "health_check"))
 		})
 	}
+}
+
+// The files of configs/security.d are for the command, too: it logs in to Kafka with them, and hands them on to the consumer
+// that does the replay, without the password.
+func TestALoginToKafka(t *testing.T) {
+	const user, password = "replay", "p$$w: ${env:HOME}"
+	k := newKafkaWith(t, []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", user, password)},
+		kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+	k.messages(t, 0, 3)
+	k.commit(t, liveGroup, 3, 0)
+	secret := filepath.Join(t.TempDir(), "password")
+	t.Setenv("KAFKA_SASL_USERNAME", user)
+	t.Setenv("KAFKA_SASL_PASSWORD_FILE", secret)
+	secured := shipped + ",../../configs/security.d/kafka-sasl.yaml"
+
+	require.NoError(t, os.WriteFile(secret, []byte(password+"\n"), 0o600))
+	status, output := command(t, "run", "-config", secured, "-from", "start")
+	assert.Zero(t, status, output)
+	assert.Equal(t, "3", row(t, output, "total")[1])
+	p, err := loadProfile(t.Context(), &options{configs: words(secured), source: "logs"})
+	require.NoError(t, err)
+	text, err := p.consumerConfig(&plan{group: "breakwater-replay-x", id: "breakwater-replay-x/1"}, "127.0.0.1:1111", 2222)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), password)
+	var config map[string]any
+	require.NoError(t, yaml.Unmarshal(text, &config))
+	assert.Equal(t, "${secretfile:env:KAFKA_SASL_PASSWORD_FILE}", child(config, "security", "kafka", "auth", "sasl")["password"])
+
+	require.NoError(t, os.WriteFile(secret, []byte("another one"), 0o600))
+	status, output = command(t, "run", "-config", secured, "-from", "start", "-timeout", "1s")
+	assert.Equal(t, 1, status)
+	assert.Contains(t, output, "cannot reach Kafka")
+	assert.NotContains(t, output, "another one")
+
+	t.Setenv("KAFKA_SASL_PASSWORD_FILE", "")
+	status, output = command(t, "run", "-config", secured, "-from", "start")
+	assert.Equal(t, 1, status)
+	assert.Contains(t, output, "KAFKA_SASL_PASSWORD_FILE")
 }
 
 func TestCounting(t *testing.T) {

@@ -19,11 +19,19 @@ import (
 	"go.uber.org/zap"
 	"gopkg.in/yaml.v3"
 
+	"github.com/breakwater-otel/breakwater/components/converter/securityconverter"
+	"github.com/breakwater-otel/breakwater/components/provider/secretfileprovider"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver"
 )
 
-// providers are those of the distribution: the command reads the configuration as the consumer does.
-var providers = []confmap.ProviderFactory{envprovider.NewFactory(), fileprovider.NewFactory(), yamlprovider.NewFactory()}
+// providers and converters are those of the distribution: the command reads the configuration as the consumer does. What
+// is missing only checks it, which the consumer does at its start.
+var (
+	providers = []confmap.ProviderFactory{
+		secretfileprovider.NewFactory(), envprovider.NewFactory(), fileprovider.NewFactory(), yamlprovider.NewFactory(),
+	}
+	converters = []confmap.ConverterFactory{securityconverter.NewFactory()}
+)
 
 const receiverType = "durable_kafka"
 
@@ -67,7 +75,9 @@ func loadProfile(ctx context.Context, opts *options) (*profile, error) {
 	for _, path := range opts.configs {
 		uris = append(uris, "file:"+path)
 	}
-	resolver, err := confmap.NewResolver(confmap.ResolverSettings{URIs: uris, ProviderFactories: providers, DefaultScheme: "env"})
+	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
+		URIs: uris, ProviderFactories: providers, ConverterFactories: converters, DefaultScheme: "env",
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,8 @@ func NewLoki(opts LokiOptions) (*Loki, error) {
 		// Its own parts talk to each other here.
 		"-server.grpc-listen-address=127.0.0.1",
 		"-server.grpc-listen-port=" + strconv.Itoa(place.ports[1]),
+		// It would wait 15 s for others of its cluster, at each start.
+		"-ingester.min-ready-duration=0s",
 		"-common.path-prefix=" + dataDir,
 		"-common.storage.filesystem.chunk-directory=" + filepath.Join(dataDir, "chunks"),
 		"-common.storage.filesystem.rules-directory=" + filepath.Join(dataDir, "rules"),

@@ -79,12 +79,12 @@ func startLogs(t *testing.T, name string) *harness.VictoriaLogs {
 	return harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Name: name, Args: []string{"-inmemoryDataFlushInterval=1s"}})
 }
 
-// buildCommand builds the command as `make replay` runs it.
+// buildCommand builds the command, without symbols: that links faster.
 func buildCommand(t *testing.T) string {
 	root, err := harness.Root()
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "breakwater-replay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/breakwater-replay")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./cmd/breakwater-replay")
 	build.Dir = root
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))

@@ -62,10 +62,10 @@ func linesOf(name string, n, bytes int) []string {
 }
 
 // linesIn returns how many of the lines Loki has.
-func linesIn(t *testing.T, l *harness.Loki, lines []string) int {
-	t.Helper()
+func linesIn(tb testing.TB, l *harness.Loki, lines []string) int {
+	tb.Helper()
 	found := make(map[string]bool)
-	require.NoError(t, loki{l}.each(t.Context(), func(line string) { found[line] = true }))
+	require.NoError(tb, loki{l}.each(tb.Context(), func(line string) { found[line] = true }))
 	n := 0
 	for _, line := range lines {
 		if found[line] {
@@ -129,40 +129,44 @@ func cutLastRecord(t *testing.T, wal string) {
 	}
 }
 
-// TestLokiUnderConcurrentWrites says how much Loki forgets of what it has answered for when requests for one stream come
-// side by side and it is killed. It depends on the machine, so nothing is held.
-func TestLokiUnderConcurrentWrites(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a measurement")
-	}
-	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
+// BenchmarkLokiUnderConcurrentWrites says how much Loki forgets of what it has answered for when requests for one stream come
+// side by side and it is killed. It depends on the machine, so nothing is held:
+//
+//	go test -run '^$' -bench LokiUnderConcurrentWrites -benchtime 1x ./swap
+func BenchmarkLokiUnderConcurrentWrites(b *testing.B) {
 	for _, writers := range []int{1, 8} {
-		l := harness.StartLoki(t, harness.LokiOptions{Name: fmt.Sprint("loki-", writers), Config: "examples/loki/loki.yaml", Args: []string{"-ingester.checkpoint-duration=10m"}})
-		var mu sync.Mutex
-		var acknowledged []string
-		var requests atomic.Int64
-		writing, stop := context.WithTimeout(ctx, 5*time.Second)
-		var running sync.WaitGroup
-		for w := range writers {
-			running.Go(func() {
-				for i := 0; writing.Err() == nil; i++ {
-					lines := linesOf(fmt.Sprintf("writer %d request %d", w, i), 20, 500)
-					if push(writing, l, lines) == nil {
-						requests.Add(1)
-						mu.Lock()
-						acknowledged = append(acknowledged, lines...)
-						mu.Unlock()
-					}
-				}
-			})
-		}
-		running.Wait()
-		stop()
-		require.NoError(t, l.Kill())
-		require.NoError(t, l.Start(ctx))
-		t.Logf("%d writers: %d requests answered, %d of their lines, %d there after the kill",
-			writers, requests.Load(), len(acknowledged), linesIn(t, l, acknowledged))
+		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
+			for b.Loop() {
+				measureForgotten(b, writers)
+			}
+		})
 	}
+}
+
+func measureForgotten(b *testing.B, writers int) {
+	l := harness.StartLoki(b, harness.LokiOptions{Config: "examples/loki/loki.yaml", Args: []string{"-ingester.checkpoint-duration=10m"}})
+	var mu sync.Mutex
+	var acknowledged []string
+	var requests atomic.Int64
+	writing, stop := context.WithTimeout(b.Context(), 5*time.Second)
+	var running sync.WaitGroup
+	for w := range writers {
+		running.Go(func() {
+			for i := 0; writing.Err() == nil; i++ {
+				lines := linesOf(fmt.Sprintf("writer %d request %d", w, i), 20, 500)
+				if push(writing, l, lines) == nil {
+					requests.Add(1)
+					mu.Lock()
+					acknowledged = append(acknowledged, lines...)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	running.Wait()
+	stop()
+	require.NoError(b, l.Kill())
+	require.NoError(b, l.Start(b.Context()))
+	b.ReportMetric(float64(requests.Load()), "requests")
+	b.ReportMetric(float64(len(acknowledged)-linesIn(b, l, acknowledged)), "lines-forgotten")
 }

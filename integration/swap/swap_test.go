@@ -14,6 +14,7 @@ import (
 
 // TestLogBackends runs its cases one after the other on one broker.
 func TestLogBackends(t *testing.T) {
+	t.Parallel()
 	kafka := harness.StartKafka(t, harness.KafkaOptions{Brokers: 1})
 	t.Run("swap", func(t *testing.T) { testSwap(t, kafka) })
 	t.Run("both", func(t *testing.T) { testBoth(t, kafka) })
