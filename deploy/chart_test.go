@@ -2,12 +2,19 @@ package deploy
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -106,9 +113,9 @@ func TestChart(t *testing.T) {
 			for component, pod := range podSpecs(all) {
 				requireConfined(t, component, pod.Spec)
 				requireVolumes(t, component, pod.Spec)
-			}
-			for _, config := range only[*corev1.ConfigMap](all) {
-				requireValid(t, config)
+				if component != "topics" {
+					requireValid(t, pod.Spec, only[*corev1.ConfigMap](all))
+				}
 			}
 		})
 	}
@@ -158,26 +165,83 @@ func requireVolumes(t *testing.T, component string, pod corev1.PodSpec) {
 	}
 }
 
-// requireValid holds that breakwater takes the configuration of a ConfigMap, and that no secret is in it.
-func requireValid(t *testing.T, config *corev1.ConfigMap) {
-	dir := t.TempDir()
-	args := []string{"validate"}
-	for _, name := range []string{"profile.yaml", "kubernetes.yaml", "extra.yaml"} {
-		require.Contains(t, config.Data, name)
-		path := filepath.Join(dir, name)
-		// The node's root, which has to be there for the receiver to be valid.
-		text := strings.ReplaceAll(config.Data[name], "root_path: /host", "root_path: /")
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		args = append(args, "--config", path)
-		assert.NotContains(t, config.Data[name], "a}ss", "a password")
+// requireValid holds that breakwater takes what a pod runs it with, arguments, environment and files, and that no secret
+// is in one of them.
+func requireValid(t *testing.T, pod corev1.PodSpec, configs []*corev1.ConfigMap) {
+	node := t.TempDir()
+	container := pod.Containers[0]
+	write := func(path string, content []byte) string {
+		path = filepath.Join(node, path)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		return path
 	}
-	output, err := run(t, []string{
-		"BREAKWATER_STORAGE_DIR=" + t.TempDir(), "NODE_NAME=node",
-		"KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=user", "KAFKA_SASL_PASSWORD=p: {a}ss",
-		"KAFKA_TLS_CA_FILE=/etc/kafka/ca/ca.crt", "KAFKA_TLS_CERT_FILE=/etc/kafka/client/tls.crt", "KAFKA_TLS_KEY_FILE=/etc/kafka/client/tls.key",
-		"METRICS_HOST=0.0.0.0", "HEALTH_ENDPOINT=:13133",
-	}, built(t, "breakwater"), args...)
-	require.NoError(t, err, "%s: %s", config.Name, output)
+	for _, volume := range pod.Volumes {
+		for _, config := range configs {
+			if volume.ConfigMap == nil || volume.ConfigMap.Name != config.Name {
+				continue
+			}
+			for name, text := range config.Data {
+				// The node's root, which has to be there for the receiver to be valid.
+				text = strings.ReplaceAll(text, "root_path: /host", "root_path: /")
+				write(filepath.Join(mountPath(t, container, volume.Name), name), []byte(text))
+				assert.NotContains(t, text, "a}ss", "a password")
+			}
+		}
+	}
+	profiles, err := filepath.Abs(filepath.Join("..", "configs"))
+	require.NoError(t, err)
+	require.NoError(t, os.CopyFS(filepath.Join(node, "etc", "breakwater"), os.DirFS(profiles)), "as the image has them")
+	args := []string{"validate"}
+	for _, arg := range container.Args {
+		name, path, found := strings.Cut(arg, "=")
+		require.True(t, found && name == "--config", arg)
+		args = append(args, name, filepath.Join(node, path))
+	}
+	certificate, key := selfSigned(t)
+	secrets := map[string][]byte{
+		"/etc/kafka/sasl/password": []byte("p: {a}ss"), "/etc/kafka/ca/ca.crt": certificate,
+		"/etc/kafka/client/tls.crt": certificate, "/etc/kafka/client/tls.key": key,
+	}
+	var env []string
+	for _, variable := range container.Env {
+		value := variable.Value
+		if content, ok := secrets[value]; ok {
+			value = write(value, content)
+		} else if variable.ValueFrom != nil {
+			value = "of-the-cluster"
+			assert.NotContains(t, strings.ToLower(variable.Name), "password", "in the environment, which /proc shows")
+		} else if variable.Name == "BREAKWATER_STORAGE_DIR" {
+			value = filepath.Join(node, value)
+			require.NoError(t, os.MkdirAll(value, 0o700))
+		}
+		env = append(env, variable.Name+"="+value)
+	}
+	output, err := run(t, env, built(t, "breakwater"), args...)
+	require.NoError(t, err, "%s: %s", container.Name, output)
+	assert.NotContains(t, output, "a}ss")
+}
+
+func mountPath(t *testing.T, container corev1.Container, volume string) string {
+	for _, mount := range container.VolumeMounts {
+		if mount.Name == volume {
+			return mount.MountPath
+		}
+	}
+	t.Fatalf("%s does not mount %s", container.Name, volume)
+	return ""
+}
+
+// selfSigned makes a certificate and its key, in PEM.
+func selfSigned(t *testing.T) (certificate, key []byte) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }
 
 func TestChartSecure(t *testing.T) {
@@ -206,8 +270,11 @@ func TestChartSecure(t *testing.T) {
 	for component, pod := range pods {
 		assert.Equal(t, "/etc/kafka/sasl/password", envVar(t, pod, "KAFKA_SASL_PASSWORD_FILE").Value, component)
 		assert.Equal(t, "/etc/kafka/ca/ca.crt", envVar(t, pod, "KAFKA_TLS_CA_FILE").Value, component)
+		assert.Equal(t, "kafka-login", envVar(t, pod, "KAFKA_SASL_USERNAME").ValueFrom.SecretKeyRef.Name, component)
 		if component != "topics" {
-			assert.Equal(t, "kafka-login", envVar(t, pod, "KAFKA_SASL_PASSWORD").ValueFrom.SecretKeyRef.Name, component)
+			args := pod.Spec.Containers[0].Args
+			assert.Contains(t, args, "--config=/etc/breakwater/security.d/kafka-sasl.yaml", component)
+			assert.Contains(t, args, "--config=/etc/breakwater/security.d/kafka-tls.yaml", component)
 		}
 	}
 	wantPorts := map[string][]string{
@@ -244,7 +311,7 @@ func TestChartMinimal(t *testing.T) {
 	agent := only[*appsv1.DaemonSet](all)[0]
 	for _, config := range only[*corev1.ConfigMap](all) {
 		if config.Name == agent.Name {
-			assert.Contains(t, config.Data["kubernetes.yaml"], "/var/log/pods/telemetry_"+agent.Name+"-*/*/*.log")
+			assert.Contains(t, config.Data["kubernetes.yaml"], "/var/log/pods/telemetry_"+agent.Name+"-*/*/*")
 		}
 	}
 	assert.Len(t, only[*networkingv1.NetworkPolicy](all), 3)

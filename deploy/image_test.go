@@ -148,7 +148,9 @@ func TestImage(t *testing.T) {
 		}
 		output, err := start(append([]string{"validate"}, img.cmd...)...)
 		require.NoError(t, err, output)
-		output, err = start("validate", "--config", "/etc/breakwater/consumer.yaml")
+		output, err = start("validate", "--config", "/etc/breakwater/consumer.yaml", "--config", "/etc/breakwater/security.d/kafka-tls.yaml")
+		require.NoError(t, err, output)
+		output, err = start("validate", "--config", "/etc/breakwater/agent.yaml", "--config", "/etc/breakwater/agent.d/prometheus.yaml")
 		require.NoError(t, err, output)
 		// The state directory is the user's own, and the only place that is.
 		info, err := os.Stat(filepath.Join(img.root, "var/lib/breakwater"))

@@ -7,5 +7,7 @@ out=${1:?usage: package.sh DIRECTORY}
 export BIN=${BIN:-bin} VERSION=${VERSION:?} PACKAGE_ARCH=${PACKAGE_ARCH:?} SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:?}
 mkdir -p "$out"
 for packager in deb rpm; do
-	bin/tools/nfpm package --config distributions/packaging/nfpm.yaml --packager "$packager" --target "$out/" >/dev/null
+	# Its errors go to stdout, too.
+	said=$(bin/tools/nfpm package --config distributions/packaging/nfpm.yaml --packager "$packager" --target "$out/" 2>&1) ||
+		{ echo "$said" >&2; exit 1; }
 done

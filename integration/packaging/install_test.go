@@ -157,7 +157,7 @@ func TestPackageOnDebian(t *testing.T) {
 			assert.Equal(t, "65536", m.run(t, "systemctl show --value --property LimitNOFILE breakwater@"+profile))
 			assert.Equal(t, "breakwater 700", m.run(t, "stat -c '%U %a' /var/lib/breakwater/"+profile))
 		}
-		for _, file := range []string{"agent.env", "consumer.env", "agent.yaml"} {
+		for _, file := range []string{"agent.env", "consumer.env", "agent.yaml", "agent.d/syslog.yaml", "security.d/kafka-sasl.yaml"} {
 			assert.Equal(t, "root:breakwater 640", m.run(t, "stat -c '%U:%G %a' /etc/breakwater/"+file))
 		}
 		assert.Equal(t, "Restart=always\nTimeoutStopUSec=1min", m.run(t, "systemctl show breakwater@agent --property Restart,TimeoutStopUSec | sort"))

@@ -50,7 +50,9 @@ func testPipeline(t *testing.T, s *site) {
 		Configs: []string{
 			"configs/consumer.yaml", "configs/security.d/kafka-tls.yaml", "configs/security.d/backends-tls.yaml",
 			"configs/security.d/victorialogs-basic.yaml", "configs/security.d/victoriametrics-bearer.yaml",
-			"yaml:security::kafka::tls::reload_interval: 1s", // a minute is long for a test
+			// A minute is long for a test.
+			"yaml:security::kafka::tls::reload_interval: 1s",
+			"yaml:security::victoriametrics::tls::reload_interval: 1s",
 		},
 	})
 	agentEnv := s.agentEnv(t)
@@ -114,11 +116,13 @@ func testPipeline(t *testing.T, s *site) {
 	require.NoError(t, consumer.Stop(t.Context()))
 	s.issue(t, s.authority, consumerName, harness.IssueOptions{NotAfter: time.Now().Add(-time.Hour)})
 	write()
+	require.NoError(t, sendPoint(t, agent, right, "another_certificate"))
 	require.NoError(t, consumer.Start(t.Context()))
 	requireLog(t, consumer, "expired on")
 	requireLog(t, consumer, "remote error: tls:")
 	s.issue(t, s.authority, consumerName, harness.IssueOptions{})
 	requireRows(t, logs, writer)
+	requirePoint(t, metrics, "another_certificate")
 
 	for _, b := range []*harness.Breakwater{agent, consumer} {
 		requireNoSecrets(t, b)

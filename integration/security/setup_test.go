@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -203,6 +204,7 @@ func (s *site) startProxy(t *testing.T, backend string) *proxy {
 	}))
 	p.TLS, err = s.authority.ServerTLS(s.issue(t, s.authority, "proxy", harness.IssueOptions{}))
 	require.NoError(t, err)
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // of each refused handshake
 	p.StartTLS()
 	t.Cleanup(p.Close)
 	return p
@@ -288,10 +290,10 @@ func requireNoSecrets(t *testing.T, b *harness.Breakwater) {
 }
 
 func requireCleanLog(t *testing.T, b *harness.Breakwater) {
-	log, err := os.ReadFile(b.LogFile())
+	text, err := os.ReadFile(b.LogFile())
 	require.NoError(t, err)
-	require.NotEmpty(t, log)
-	requireClean(t, b.LogFile(), string(log))
+	require.NotEmpty(t, text)
+	requireClean(t, b.LogFile(), string(text))
 }
 
 func requireClean(t *testing.T, where, text string) {

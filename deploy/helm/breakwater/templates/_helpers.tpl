@@ -75,37 +75,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* The collector takes the password from here, and the commands from the file. */}}
-{{- define "breakwater.kafkaPassword" -}}
+{{/* The arguments for them: files of the image, each of which gives its settings to all clients of Kafka. */}}
+{{- define "breakwater.kafkaArgs" -}}
 {{- if .Values.kafka.sasl.enabled }}
-- name: KAFKA_SASL_PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ include "breakwater.kafkaSecret" . }}, key: {{ .Values.kafka.sasl.passwordKey }}}}
+- --config=/etc/breakwater/security.d/kafka-sasl.yaml
 {{- end }}
-{{- end -}}
-
-{{/* The settings of a Kafka client that say how it logs in; empty without SASL and TLS. */}}
-{{- define "breakwater.kafkaClient" -}}
-{{- with .Values.kafka.sasl }}
-{{- if .enabled }}
-auth:
-  sasl:
-    mechanism: ${env:KAFKA_SASL_MECHANISM}
-    username: ${env:KAFKA_SASL_USERNAME}
-    password: ${env:KAFKA_SASL_PASSWORD}
-{{- end }}
-{{- end }}
-{{- with .Values.kafka.tls }}
-{{- if .enabled }}
-tls:
-  insecure: false
-{{- if .caSecret }}
-  ca_file: ${env:KAFKA_TLS_CA_FILE}
-{{- end }}
-{{- if .clientSecret }}
-  cert_file: ${env:KAFKA_TLS_CERT_FILE}
-  key_file: ${env:KAFKA_TLS_KEY_FILE}
-{{- end }}
-{{- end }}
+{{- if .Values.kafka.tls.enabled }}
+- --config=/etc/breakwater/security.d/kafka-tls.yaml
 {{- end }}
 {{- end -}}
 
