@@ -90,21 +90,38 @@ func TestShippedProfilesAreLossless(t *testing.T) {
 	}
 }
 
+func profile(name string) string { return filepath.Join(root, "configs", name+".yaml") }
+
+// overlays returns a configuration for each document of the text. What is written on top of each other has to be in
+// several: in one, the order is none.
+func overlays(text string) []string {
+	var uris []string
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		if strings.TrimSpace(document) != "" {
+			uris = append(uris, "yaml:"+document)
+		}
+	}
+	return uris
+}
+
 const (
 	kafkaReceiver = `
 receivers::kafka: {group_id: other, initial_offset: earliest, message_marking: {after: true}, logs: {topics: [other]},
   error_backoff: {enabled: true, initial_interval: 1s, max_interval: 30s, max_elapsed_time: 0s}}
 service::pipelines::logs/otlp::receivers: [durable_kafka/logs, kafka]
+---
 `
 	failover = `
 connectors::failover: {priority_levels: [[logs/a]], sending_queue: {enabled: false}}
 service::pipelines::logs/otlp::exporters: [failover]
 service::pipelines::logs/a: {receivers: [failover], exporters: [dead_letter/logs]}
+---
 `
 	upstreamRemoteWrite = `
 exporters::prometheusremotewrite: {endpoint: "http://127.0.0.1:8428/api/v1/write", timeout: 8760h,
   remote_write_queue: {enabled: false}, retry_on_failure: {max_elapsed_time: 0s}}
 service::pipelines::metrics/victoriametrics::exporters: [remote_write, prometheusremotewrite]
+---
 `
 )
 
@@ -189,8 +206,10 @@ service::pipelines::logs::processors: [memory_limiter, filter, label_preserve]
 	{"agent", `exporters::kafka::producer::required_acks: 1`, "BW056", "exporters::kafka::producer::required_acks", nil},
 	{"agent", `exporters::kafka::producer::allow_auto_topic_creation: true`, "BW057", "exporters::kafka::producer::allow_auto_topic_creation", nil},
 	{"agent", `exporters::kafka::sending_queue::batch::max_size: 12000000`, "BW058", "exporters::kafka::sending_queue::batch::max_size", nil},
-	{"agent", `exporters::kafka::sending_queue::batch::sizer: items`, "BW058", "exporters::kafka::sending_queue::batch::sizer", nil},
-	{"agent", `exporters::kafka::sending_queue::batch: null`, "BW058", "exporters::kafka::sending_queue::batch", nil},
+	{"agent", `exporters::kafka::sending_queue::batch: {sizer: items, min_size: 5000, max_size: 10000}`,
+		"BW058", "exporters::kafka::sending_queue::batch::sizer", nil},
+	{"agent", `exporters::kafka::sending_queue::batch::max_size: 0`, "BW058", "exporters::kafka::sending_queue::batch::max_size", nil},
+	{"agent", `exporters::kafka::sending_queue::batch: {enabled: false}`, "BW058", "exporters::kafka::sending_queue::batch", nil},
 	{"consumer", `exporters::victorialogs::on_violation::line_bytes: truncate`, "BW060", "exporters::victorialogs::on_violation::line_bytes", nil},
 	{"consumer", `exporters::victorialogs::limits::max_past: 0s`, "BW061", "exporters::victorialogs::limits::max_past", nil},
 	{"consumer", `exporters::remote_write::limits::max_labels: 0`, "BW061", "exporters::remote_write::limits::max_labels", nil},
@@ -229,7 +248,7 @@ service::pipelines::logs/otlp::receivers: [durable_kafka/logs, otlp]
 func TestPlantedMistakes(t *testing.T) {
 	for _, test := range plantedMistakes {
 		t.Run(test.code+" "+test.setting, func(t *testing.T) {
-			conf := effectiveConf(t, filepath.Join(root, "configs", test.profile+".yaml"), "yaml:"+test.mistake)
+			conf := effectiveConf(t, append([]string{profile(test.profile)}, overlays(test.mistake)...)...)
 			config := losslessConfig(t, conf)
 			config.Runtime.Mode = "enforce"
 			found := config.Check(conf)
@@ -271,7 +290,7 @@ func TestGateThatIsOff(t *testing.T) {
 		{"standalone", "exporter.prometheusremotewritexporter.RetryOn429"},
 	} {
 		require.NoError(t, featuregate.GlobalRegistry().Set(test.gate, false))
-		conf := effectiveConf(t, filepath.Join(root, "configs", test.profile+".yaml"))
+		conf := effectiveConf(t, profile(test.profile))
 		config := losslessConfig(t, conf)
 		found := config.Check(conf).Enforced
 		require.NoError(t, featuregate.GlobalRegistry().Set(test.gate, true))
@@ -317,7 +336,7 @@ processors::label_preserve::labels: [{name: team, on_missing: reject}]
 `},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conf := effectiveConf(t, filepath.Join(root, "configs", test.profile+".yaml"), "yaml:"+test.change)
+			conf := effectiveConf(t, append([]string{profile(test.profile)}, overlays(test.change)...)...)
 			config := losslessConfig(t, conf)
 			config.Runtime.Mode = "enforce"
 			found := config.Check(conf)

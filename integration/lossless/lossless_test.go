@@ -118,7 +118,7 @@ func TestSurroundings(t *testing.T) {
 		Env: map[string]string{
 			"KAFKA_BROKERS":          kafka.BootstrapServers(),
 			"VICTORIALOGS_ENDPOINT":  logs.URL(),
-			"VICTORIALOGS_RETENTION": "8760000h",
+			"VICTORIALOGS_RETENTION": "8760h",
 		},
 	}
 	b := harness.StartBreakwater(t, options)

@@ -16,6 +16,13 @@ var forgetful = []string{"victorialogs", "loki", "remotewrite", "prometheusremot
 // minQueueBytes is what a batch of 100 lines of 1 MiB, the largest of file_log, has room in with what is around it.
 const minQueueBytes = 256_000_000
 
+// Sizes from which on a batch or a queue is one of bytes where its sizer is not known: nobody makes batches of so many
+// records, and the default of a queue is 1,000 requests.
+const (
+	leastBatchBytes = 100_000
+	leastQueueBytes = 1_000_000
+)
+
 func (c *checker) checkExporters() {
 	for _, id := range c.keepers() {
 		s := c.exporters.section(id)
@@ -86,7 +93,7 @@ func (c *checker) checkQueue(id string, queue settings) {
 	if !queue.yes("block_on_overflow") {
 		c.report(overflowDrops, at+"::block_on_overflow", "false")
 	}
-	if size := queue.number("queue_size"); queue.text("sizer") == "bytes" && size < minQueueBytes {
+	if size := queue.number("queue_size"); queue.inBytes(size, leastQueueBytes) && size < minQueueBytes {
 		c.report(queueTooSmall, at+"::queue_size", fmt.Sprintf("%d bytes", size))
 	}
 }
@@ -105,8 +112,8 @@ func (c *checker) checkProducer(at string, s settings) {
 	switch size := batch.number("max_size"); {
 	case batch == nil:
 		c.report(messageTooLarge, at+"::sending_queue::batch", "not set")
-	case batch.text("sizer") != "bytes":
-		c.report(messageTooLarge, at+"::sending_queue::batch::sizer", batch.text("sizer"))
+	case size != 0 && !batch.inBytes(size, leastBatchBytes):
+		c.report(messageTooLarge, at+"::sending_queue::batch::sizer", fmt.Sprintf("not bytes: a max_size of %d", size))
 	case size == 0 || size >= limit:
 		c.report(messageTooLarge, at+"::sending_queue::batch::max_size", fmt.Sprintf("%d, and a message at most %d", size, limit))
 	}

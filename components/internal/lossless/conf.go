@@ -45,8 +45,16 @@ func (s settings) text(path ...string) string {
 	if value == nil {
 		return ""
 	}
-	// exporterhelper's sizer is a struct of its name that only its pointer can marshal.
-	return strings.Trim(fmt.Sprint(value), "{}")
+	return fmt.Sprint(value)
+}
+
+// inBytes says whether a size of a queue or batch is one of bytes. exporterhelper's sizer gets lost when the effective
+// configuration is made (it is a struct that only its pointer can marshal); then a size of at least that many is.
+func (s settings) inBytes(size, least int64) bool {
+	if sizer, ok := s["sizer"].(string); ok {
+		return sizer == "bytes"
+	}
+	return size >= least
 }
 
 func (s settings) yes(path ...string) bool {

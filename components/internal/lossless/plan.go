@@ -105,7 +105,8 @@ func (c *checker) planStorages() []Storage {
 	bytes := map[string]int64{}
 	for _, id := range c.keepers() {
 		queue := c.exporters.section(id, "sending_queue")
-		if queue.text("sizer") != "bytes" {
+		size := queue.number("queue_size")
+		if !queue.inBytes(size, leastQueueBytes) {
 			continue
 		}
 		signals := map[string]bool{} // there is a queue for each
@@ -113,7 +114,7 @@ func (c *checker) planStorages() []Storage {
 			signal, _, _ := strings.Cut(p.id, "/")
 			signals[signal] = true
 		}
-		bytes[queue.text("storage")] += queue.number("queue_size") * int64(len(signals))
+		bytes[queue.text("storage")] += size * int64(len(signals))
 	}
 	var all []Storage
 	users := c.storageUsers()

@@ -67,6 +67,23 @@ func TestPlan(t *testing.T) {
 	}, plan.Backends)
 }
 
+// TestSizers holds that a sizer that upstream has lost is told from the size.
+func TestSizers(t *testing.T) {
+	for name, test := range map[string]struct {
+		sizer any
+		size  int64
+		want  bool
+	}{
+		"written":     {"bytes", 10, true},
+		"requests":    {"requests", 1 << 40, false},
+		"lost, large": {map[string]any{}, 1_000_000, true},
+		"lost, small": {map[string]any{}, 999_999, false},
+		"none, small": {nil, 1000, false},
+	} {
+		assert.Equal(t, test.want, settings{"sizer": test.sizer}.inBytes(test.size, leastQueueBytes), name)
+	}
+}
+
 func codesOf(findings []Finding) []string {
 	var codes []string
 	for _, f := range findings {
