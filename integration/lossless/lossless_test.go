@@ -112,7 +112,7 @@ func TestSurroundings(t *testing.T) {
 	text := func(s string) *string { return &s }
 	_, err = client.Admin().CreateTopic(t.Context(), 1, 1, map[string]*string{"retention.ms": text("3600000")}, "otel-logs-v1")
 	require.NoError(t, err)
-	logs := harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{})
+	logs := harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Retention: 7 * 24 * time.Hour})
 	options := harness.BreakwaterOptions{
 		Configs: []string{consumer, "yaml:extensions::lossless::runtime::interval: 1s"},
 		Env: map[string]string{
