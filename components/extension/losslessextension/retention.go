@@ -68,23 +68,32 @@ func readRetention(metrics io.Reader) (time.Duration, error) {
 
 const day = 24 * time.Hour
 
-// retentionUnits are those of lib/flagutil (RetentionDuration): no unit is a month, of 31 days.
-var retentionUnits = map[byte]time.Duration{'h': time.Hour, 'd': day, 'w': 7 * day, 'y': 365 * day}
+// What lib/flagutil (RetentionDuration) takes: a number of months, of 31 days, or durations one after the other.
+var (
+	retentionParts = regexp.MustCompile(`^(?:[0-9.]+(?:ms|[smhdwy]))+$`)
+	retentionPart  = regexp.MustCompile(`([0-9.]+)(ms|[smhdwy])`)
+	retentionUnits = map[string]time.Duration{
+		"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": day, "w": 7 * day, "y": 365 * day,
+	}
+)
 
 func parseRetention(text string) (time.Duration, error) {
-	number, unit := text, 31*day
-	if n := len(text); n > 0 {
-		if u, known := retentionUnits[text[n-1]]; known {
-			number, unit = text[:n-1], u
-		}
+	parts := [][]string{{text, text, ""}}
+	if retentionParts.MatchString(text) {
+		parts = retentionPart.FindAllStringSubmatch(text, -1)
 	}
-	value, err := strconv.ParseFloat(number, 64)
-	if err != nil || value < 0 {
-		return 0, fmt.Errorf("its -retentionPeriod is %q", text)
+	var nanos float64
+	for _, part := range parts {
+		unit, known := retentionUnits[part[2]]
+		if !known {
+			unit = 31 * day
+		}
+		value, err := strconv.ParseFloat(part[1], 64)
+		if err != nil || value < 0 {
+			return 0, fmt.Errorf("its -retentionPeriod is %q", text)
+		}
+		nanos += value * float64(unit)
 	}
 	// More than a Duration holds is for ever.
-	if nanos := value * float64(unit); nanos < float64(1<<62) {
-		return time.Duration(nanos), nil
-	}
-	return 1 << 62, nil
+	return time.Duration(min(nanos, 1<<62)), nil
 }
