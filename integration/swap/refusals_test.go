@@ -40,7 +40,7 @@ func TestWhatLokiRefuses(t *testing.T) {
 		"too old":      "has timestamp too old",
 		"too new":      "has timestamp too new",
 		"metadata":     "too many structured metadata labels",
-		"label":        "label value too long",
+		"label":        "not stored (labels)", // what Loki says begins with the labels, and is cut
 		"new stream":   "maximum active stream limit exceeded",
 		"malformed":    "invalid JSON at byte",
 		"invalid time": `"@timestamp" of record 0 is not a timestamp`,
