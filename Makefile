@@ -70,7 +70,7 @@ $(TOOLS)/helm: deploy/go.mod deploy/go.sum
 PACKAGE_NEEDS := build-tools $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm
 
 .PHONY: test
-test: $(TOOLS)/gotestsum build $(PACKAGE_NEEDS) ## Everything that CI asks: unit, race, profiles, size, extension, packages, integration on real parts
+test: $(TOOLS)/gotestsum build $(PACKAGE_NEEDS) ## Everything that CI asks: unit, race, profiles, size, extension, chart and image, integration on real parts
 	scripts/test.sh
 
 .PHONY: test-unit
