@@ -197,7 +197,7 @@ func TestSettlesAndFindsARestart(t *testing.T) {
 
 	f.set(func() { f.start++ })
 	eventually(t, func() bool { return w.Judge(stamp, acked) == durability.Lost }, "a restart")
-	assert.Equal(t, 1, r.logs.FilterMessageSnippet("was restarted").Len())
+	eventually(t, func() bool { return r.logs.FilterMessageSnippet("was restarted").Len() == 1 }, "the line in the log")
 	again := w.Stamp()
 	acked = time.Now()
 	eventually(t, func() bool { return w.Judge(again, acked) == durability.Settled }, "settled in the new epoch")
@@ -210,7 +210,7 @@ func TestARestartWithinASecondIsFoundByUptime(t *testing.T) {
 	stamp := r.watch(t).Stamp()
 	f.set(func() { f.began = time.Now().Add(-time.Minute) })
 	eventually(t, func() bool { return r.watch(t).Stamp() != stamp }, "a restart")
-	assert.Equal(t, 1, r.logs.FilterMessageSnippet("restarted or stood still").Len())
+	eventually(t, func() bool { return r.logs.FilterMessageSnippet("restarted or stood still").Len() == 1 }, "the line in the log")
 }
 
 func TestAYoungProcessIsNotKnown(t *testing.T) {
