@@ -114,7 +114,7 @@ func TestExplain(t *testing.T) {
 		"KAFKA_TLS_SERVER_NAME":               x509.HostnameError{Certificate: &x509.Certificate{}, Host: "k"},
 		"its date above all":                  x509.CertificateInvalidError{Reason: x509.Expired},
 		"does not speak TLS":                  tls.RecordHeaderError{},
-		"check KAFKA_TLS_CERT_FILE, its date": tlsAlert("remote error: tls: bad certificate"),
+		"check KAFKA_TLS_CERT_FILE, its date": alertError("remote error: tls: bad certificate"),
 	} {
 		assert.ErrorContains(t, Explain(fmt.Errorf("dial: %w", err)), want)
 	}
@@ -122,6 +122,6 @@ func TestExplain(t *testing.T) {
 	assert.NoError(t, Explain(nil))
 }
 
-type tlsAlert string
+type alertError string
 
-func (a tlsAlert) Error() string { return string(a) }
+func (a alertError) Error() string { return string(a) }

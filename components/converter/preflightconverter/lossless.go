@@ -36,7 +36,7 @@ func checkLossless(ctx context.Context, conf *confmap.Conf, factories Factories,
 		}
 		whole, err := effective(ctx, conf, factories)
 		if err != nil {
-			return nil // it is no configuration yet, and the Collector says what is wrong with it
+			return nil //nolint:nilerr // it is no configuration yet, and the Collector says what is wrong with it
 		}
 		errs = append(errs, judge(whole, fmt.Sprint(id), out))
 	}
@@ -53,7 +53,7 @@ func judge(whole *confmap.Conf, id string, out io.Writer) error {
 		return err
 	}
 	if config.Validate() != nil {
-		return nil // the Collector says so
+		return nil //nolint:nilerr // the Collector says so
 	}
 	found := config.Check(whole)
 	for _, f := range found.Warned {

@@ -64,7 +64,7 @@ func newRig(t *testing.T) *rig {
 	r.config.Brokers = cluster.ListenAddrs()
 	r.config.Logs.Topic, r.config.Metrics.Topic, r.config.Traces.Topic = topic, topic, topic
 	r.config.QueueBatchConfig = configoptional.None[exporterhelper.QueueBatchConfig]()
-	r.config.BackOffConfig.InitialInterval, r.config.BackOffConfig.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
+	r.config.InitialInterval, r.config.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
 	return r
 }
 

@@ -34,8 +34,8 @@ func createDefaultConfig() component.Config {
 	// One attempt to hand a message over.
 	cfg.TimeoutSettings.Timeout = 10 * time.Second
 	// Without end: by default a batch is deleted after 5 min.
-	cfg.BackOffConfig.InitialInterval = time.Second
-	cfg.BackOffConfig.MaxElapsedTime = 0
+	cfg.InitialInterval = time.Second
+	cfg.MaxElapsedTime = 0
 	// Of all in-sync replicas. By default of the leader alone, which also turns the idempotent producer off.
 	cfg.Producer.RequiredAcks = configkafka.WaitForAll
 	// A broker would create the topic with its own partitions, replicas and retention.

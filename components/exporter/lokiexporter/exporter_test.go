@@ -213,10 +213,10 @@ func TestTwoHintsAreTwoReasons(t *testing.T) {
 	loki := newLokiDouble(t)
 	long := strings.Repeat("x", 101)
 	loki.refuse = func(line string, _ time.Time) (int, string) {
-		switch {
-		case line == long:
+		switch line {
+		case long:
 			return http.StatusBadRequest, tooLong + "; 1 errors like: " + tooOld
-		case line == "line 0000":
+		case "line 0000":
 			return http.StatusBadRequest, tooOld + "; 1 errors like: " + tooLong
 		}
 		return 0, ""

@@ -15,11 +15,11 @@ import (
 type Mode string
 
 const (
-	// Off: it is not looked for.
+	// Off says that it is not looked for.
 	Off Mode = "off"
-	// Warn: it is logged and counted.
+	// Warn says that it is logged and counted.
 	Warn Mode = "warn"
-	// Enforce: it ends the start.
+	// Enforce says that it ends the start.
 	Enforce Mode = "enforce"
 )
 

@@ -146,7 +146,8 @@ func (r *journalReceiver) follow() error {
 	if err != nil {
 		_ = command.Process.Kill()
 	}
-	for range entries { //nolint:revive // until the reader has ended
+	for range entries {
+		// Until the reader has ended.
 	}
 	return errors.Join(err, readErr, command.Wait(), complaints.err())
 }

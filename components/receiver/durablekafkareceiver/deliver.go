@@ -286,7 +286,7 @@ func (s *session) context(d *delivery) context.Context {
 	delete(metadata, redeliveredKey)
 	delete(metadata, replayKey)
 	if d.replay {
-		metadata[replayKey] = []string{s.r.config.replayID(), s.topicPartition.String() + "/" + offset[0]}
+		metadata[replayKey] = []string{s.r.config.replayID(), s.String() + "/" + offset[0]}
 	}
 	if d.redelivered != 0 {
 		metadata[redeliveredKey] = []string{strconv.FormatInt(d.redelivered, 10)}
