@@ -103,7 +103,7 @@ func newCgroup(t *testing.T) string {
 		if len(fields) < 3 || fields[2] != "cgroup2" {
 			continue
 		}
-		dir, err := os.MkdirTemp(fields[1], "breakwater-machine-")
+		dir, err := os.MkdirTemp(fields[1], "breakwater-machine-") //nolint:usetesting // a cgroup is no file
 		require.NoError(t, err)
 		t.Cleanup(func() { removeCgroup(t, dir) })
 		return dir

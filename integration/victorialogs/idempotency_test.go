@@ -663,8 +663,9 @@ type killTest struct {
 }
 
 // sendAndKill sends requests for some seconds, each of the stream that the function says, and kills VictoriaLogs, which
-// forgets the last seconds that it has answered for.
-func sendAndKill(t *testing.T, stream func(request int) string) killTest {
+// forgets the last seconds that it has answered for. After the first requests, as many as settled says, it is restarted in
+// order: then it has them and their streams on disk.
+func sendAndKill(t *testing.T, settled int, stream func(request int) string) killTest {
 	t.Helper()
 	k := killTest{all: plog.NewLogs()}
 	k.logs = harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{
@@ -674,6 +675,12 @@ func sendAndKill(t *testing.T, stream func(request int) string) killTest {
 	e := startExporter(t, k.logs.URL(), "")
 	const size = 300
 	for start := time.Now(); time.Since(start) < 4*time.Second; {
+		if settled > 0 && len(k.requests) == settled {
+			require.NoError(t, k.logs.Stop(t.Context()))
+			require.NoError(t, k.logs.Start(t.Context()))
+			e = startExporter(t, k.logs.URL(), "")
+			settled, start = 0, time.Now()
+		}
 		load := numbered(size, func(i int, record plog.LogRecord) { record.Body().SetStr("row " + strconv.Itoa(k.rows+i)) })
 		load.ResourceLogs().At(0).Resource().Attributes().PutStr("case", stream(len(k.requests)))
 		e.send(t, load)
@@ -711,7 +718,8 @@ func (k killTest) redeliver(t *testing.T) *instance {
 
 // TestKilledServer kills VictoriaLogs and redelivers everything: nothing is lost, and nothing is there twice.
 func TestKilledServer(t *testing.T) {
-	k := sendAndKill(t, func(request int) string { return strconv.Itoa(request % 7) })
+	const streams = 7
+	k := sendAndKill(t, streams, func(request int) string { return strconv.Itoa(request % streams) })
 	left, err := k.logs.Count(t.Context(), "*")
 	require.NoError(t, err)
 	t.Logf("%d rows answered for, %d left after the kill", k.rows, left)
@@ -730,7 +738,7 @@ func TestKilledServer(t *testing.T) {
 // streams to disk by clocks of their own, so a kill can leave rows of which no query shows anything but their number.
 // A further row of the stream brings them back. Nothing is lost, and what is there twice is at most a row of a stream.
 func TestKilledServerForgetsStreams(t *testing.T) {
-	k := sendAndKill(t, strconv.Itoa)
+	k := sendAndKill(t, 0, strconv.Itoa)
 	stored, err := k.logs.Count(t.Context(), "*")
 	require.NoError(t, err)
 	visible, err := k.logs.Query(t.Context(), "* | fields _time, _stream")
