@@ -241,7 +241,7 @@ func TestConfigIsUpstreams(t *testing.T) {
 	cfg := ours.(*kafkaexporter.Config)
 	assert.Equal(t, configkafka.WaitForAll, cfg.Producer.RequiredAcks)
 	assert.False(t, cfg.Producer.AllowAutoTopicCreation)
-	assert.Zero(t, cfg.BackOffConfig.MaxElapsedTime)
+	assert.Zero(t, cfg.MaxElapsedTime)
 	sub, err := conf.Sub("durable_kafka")
 	require.NoError(t, err)
 	require.NoError(t, sub.Unmarshal(ours))
