@@ -56,8 +56,8 @@ func TestSizing(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		accepted := m.Sum("otelcol_receiver_accepted_log_records_total")
-		points = m.Sum("otelcol_receiver_accepted_metric_points_total")
+		accepted := m.Sum("otelcol_receiver_accepted_log_records")
+		points = m.Sum("otelcol_receiver_accepted_metric_points")
 		logs = m.Sum("otelcol_exporter_queue_size", "data_type", "logs")
 		metrics = m.Sum("otelcol_exporter_queue_size", "data_type", "metrics")
 		if accepted < lines || points == 0 || metrics == 0 {
