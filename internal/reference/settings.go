@@ -309,9 +309,12 @@ func (b *book) typeName(t reflect.Type) string {
 	}
 }
 
+// partly are types of which each setting takes some of the constants, as its comment says.
+var partly = map[string]bool{"victorialogsexporter.Action": true}
+
 // textName names the values of a text that has a type with constants.
 func (b *book) textName(t reflect.Type) string {
-	if t.PkgPath() == "" {
+	if t.PkgPath() == "" || partly[t.String()] {
 		return "text"
 	}
 	c, err := b.comments.of(t)
