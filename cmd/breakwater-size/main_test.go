@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestRun(t *testing.T) {
@@ -42,4 +45,17 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGuide holds the output that docs/operations.md prints.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	const call = "$ make size-buffers RATE=500 OUTAGE=4h SIZE='-hosts 40'\n"
+	_, printed, found := strings.Cut(string(guide), call)
+	require.True(t, found, call)
+	printed, _, _ = strings.Cut(printed, "```")
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, run([]string{"-rate", "500", "-outage", "4h", "-hosts", "40"}, &stdout, &stderr), stderr.String())
+	assert.Equal(t, stdout.String(), printed)
 }

@@ -201,7 +201,7 @@ func (b *book) meaning(owner reflect.Type, field reflect.StructField, inner refl
 	if c, err := b.comments.of(owner); err == nil && c.fields[owner.Name()+"."+field.Name] != "" {
 		return c.fields[owner.Name()+"."+field.Name]
 	}
-	if inner.PkgPath() == "" || !ours(inner) {
+	if inner.PkgPath() == "" {
 		return ""
 	}
 	c, err := b.comments.of(inner)
