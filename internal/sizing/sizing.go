@@ -37,13 +37,13 @@ const (
 	MinQueueBytes = 256_000_000
 
 	// ConsumerRate is how many records a second one consumer brings into VictoriaLogs
-	// after an outage, on two busy cores that VictoriaLogs shares (docs/benchmarks.md,
-	// "An outage").
-	ConsumerRate = 25_000
+	// out of a backlog: two thirds of what was measured on two cores that the two share
+	// (docs/benchmarks.md, "Memory": 75,000).
+	ConsumerRate = 50_000
 	// ConsumerBytes is the most memory that a consumer takes with the largest messages
-	// that an agent sends, 8 MB (docs/benchmarks.md, "Memory": 205 MB, and half as much
+	// that an agent sends, 8 MB (docs/benchmarks.md, "Memory": 215 MB, and half as much
 	// again).
-	ConsumerBytes = 310_000_000
+	ConsumerBytes = 330_000_000
 	// AgentRate is how many lines a second an agent takes out of its queue into Kafka
 	// after an outage, on one busy core.
 	AgentRate = 20_000
@@ -222,7 +222,7 @@ func (p *Plan) Text() string {
 
 	fmt.Fprintf(&out, "assumed: %d bytes of OTLP around a line and %d a data point, %gx as much on the disk of an agent, batches %gx smaller in\n"+
 		"Kafka, everything %gx as large as the outage alone asks for. Records and disk are measured by integration/sizing,\n"+
-		"consumers in docs/benchmarks.md: on two busy cores. Measure your own lines: docs/operations.md, \"Size the buffers\".\n",
+		"consumers in docs/benchmarks.md, on two cores. Measure your own lines: docs/operations.md, \"Size the buffers\".\n",
 		RecordBytes, PointBytes, DiskFactor, n.Compression, n.Headroom)
 	for _, warning := range p.Warnings {
 		fmt.Fprintf(&out, "warning: %s\n", warning)

@@ -62,10 +62,10 @@ func TestConsumersAreEnough(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	for want, change := range map[string]func(*Need){
-		"8 consumers for 6 partitions": func(n *Need) { n.Hosts = 100 },
+		"8 consumers for 6 partitions": func(n *Need) { n.Hosts = 200 },
 		"the consumers never catch up": func(n *Need) { n.Hosts, n.Consumers = 100, 1 },
 		"an agent never catches up":    func(n *Need) { n.Lines = AgentRate },
-		"the topic keeps 72h":          func(n *Need) { n.Hosts, n.Consumers = 24, 1 },
+		"the topic keeps 72h":          func(n *Need) { n.Hosts, n.Consumers = 49, 1 },
 	} {
 		n := need()
 		change(&n)
