@@ -171,12 +171,12 @@ func plain(texts ...string) string {
 	return ""
 }
 
-var aboutBoth = regexp.MustCompile(`^(\w+) and (\w+) `)
+var aboutBoth = regexp.MustCompile(`^(\w+) and (\w+)\b`)
 
 // withKeys says it for who reads YAML: the name of the field at the beginning goes, those of others are their keys.
 func withKeys(text, own string, keys map[string]string) string {
 	if both := aboutBoth.FindStringSubmatch(text); both != nil && keys[both[1]] != "" && keys[both[2]] != "" {
-		text = "`" + keys[both[1]] + "` and `" + keys[both[2]] + "` " + text[len(both[0]):]
+		text = "`" + keys[both[1]] + "` and `" + keys[both[2]] + "`" + text[len(both[0]):]
 	}
 	text = withoutName(text, own)
 	for name, key := range keys {
@@ -191,17 +191,19 @@ func withKeys(text, own string, keys map[string]string) string {
 	return text
 }
 
-// withoutName is the text without the name that a comment of Go begins with: "X is how long" is "How long".
+// verb is what the name of a field is followed by where the rest says it without the name.
+var verb = regexp.MustCompile(`^([A-Za-z]+) (?:(?:is|are) (\S)|([a-z]+s )(\S))`)
+
+// withoutName is the text without the name that a comment of Go begins with: "X is how long" is "How long", and "X bounds
+// it" is "Bounds it". "X of the letters" stays.
 func withoutName(text, name string) string {
-	rest, found := strings.CutPrefix(text, name+" ")
-	if !found {
+	match := verb.FindStringSubmatchIndex(text)
+	if match == nil || text[match[2]:match[3]] != name {
 		return text
 	}
-	for _, verb := range []string{"is ", "are "} {
-		rest = strings.TrimPrefix(rest, verb)
+	begin := match[4] // behind is or are
+	if begin < 0 {
+		begin = match[6]
 	}
-	if rest == "" {
-		return ""
-	}
-	return strings.ToUpper(rest[:1]) + rest[1:]
+	return strings.ToUpper(text[begin:begin+1]) + text[begin+1:]
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ var (
 	// The processor label_preserve reads the environment by itself.
 	labelSource = regexp.MustCompile(`source: env, key: ([A-Z0-9_]+)`)
 	// A row of a table that begins with variables, with or without a column for defaults.
-	tableRow = regexp.MustCompile("^\\| ((?:`[A-Z0-9_]+`(?:, )?)+) \\|.*\\| (.*) \\|$")
+	tableRow = regexp.MustCompile("^\\| ((?:`[A-Z0-9_]+`(?:, )?)+) \\|.*\\|\\s*([^|]*?)\\s*\\|$")
 	quoted   = regexp.MustCompile("`([A-Z0-9_]+)`")
 )
 
@@ -54,9 +55,7 @@ func readEnvironment(root string) ([]place, error) {
 		}
 		for j := range p.variables {
 			v := &p.variables[j]
-			if v.meaning = meanings[v.name]; v.meaning == "" {
-				v.meaning = securityMeaning(v.name)
-			}
+			v.meaning = cmp.Or(meanings[v.name], obvious[v.name], securityMeaning(v.name))
 			if v.meaning == "" {
 				missing = append(missing, v.name)
 			}
@@ -127,9 +126,6 @@ func readMeanings(root string, documents ...string) (map[string]string, error) {
 			}
 			for _, name := range quoted.FindAllStringSubmatch(row[1], -1) {
 				meanings[name[1]] = fromDocs(row[2], document)
-				if meanings[name[1]] == "" {
-					meanings[name[1]] = obvious[name[1]]
-				}
 			}
 		}
 	}
@@ -138,12 +134,13 @@ func readMeanings(root string, documents ...string) (map[string]string, error) {
 
 // obvious are those that the tables have no words for, beside their names.
 var obvious = map[string]string{
-	"HEALTH_ENDPOINT":      "where the health check listens",
-	"PPROF_ENDPOINT":       "where Go's profiles are served",
-	"ZPAGES_ENDPOINT":      "where zPages are served",
-	"K8S_KUBELET_ENDPOINT": "URL of the kubelet",
-	"SYSLOG_UDP_ENDPOINT":  "where syslog is taken, UDP",
-	"SYSLOG_TCP_ENDPOINT":  "the same, TCP", "SYSLOG_TLS_ENDPOINT": "the same, TLS",
+	"FLUENTBIT_LOKI_PIPELINE": "`pipeline` of the rows in Loki, where both backends are written to",
+	"HEALTH_ENDPOINT":         "where the health check listens",
+	"PPROF_ENDPOINT":          "where Go's profiles are served",
+	"ZPAGES_ENDPOINT":         "where zPages are served",
+	"K8S_KUBELET_ENDPOINT":    "URL of the kubelet",
+	"SYSLOG_UDP_ENDPOINT":     "where syslog is taken, UDP",
+	"SYSLOG_TCP_ENDPOINT":     "the same, TCP", "SYSLOG_TLS_ENDPOINT": "the same, TLS",
 	"SYSLOG_TLS_CERT_FILE": "certificate of the syslog server", "SYSLOG_TLS_KEY_FILE": "its key",
 	"FLUENT_FORWARD_ENDPOINT":    "where the forward protocol is taken",
 	"PROMETHEUS_SCRAPE_INTERVAL": "time between two scrapes of a target",

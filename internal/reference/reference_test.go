@@ -87,28 +87,39 @@ func TestMissingDescriptionsAreErrors(t *testing.T) {
 	assert.ErrorContains(t, b.finish(), "x receiver: `y`")
 }
 
-// TestReadmesNameSettings holds that what the README of a component calls a setting is one.
+// TestReadmesNameSettings holds that what the README of a component calls a setting is one, in tables whose first column
+// is of settings.
 func TestReadmesNameSettings(t *testing.T) {
 	b := newTestBook(t)
-	row := regexp.MustCompile("(?m)^\\| (`[a-z][a-z_:<>, `]*`)[^|]*\\| ")
 	name := regexp.MustCompile("`([a-z_]+(?:::[a-z_<>]+)*)`")
 	for _, s := range b.components {
 		text, err := os.ReadFile(filepath.Join(root, "components", s.dir, "README.md"))
 		require.NoError(t, err)
-		_, settings, found := strings.Cut(string(text), "\n## Settings\n")
-		if !found {
-			assert.Empty(t, s.settings, "%s has settings and its README no such section", s.title)
-			continue
-		}
-		settings, _, _ = strings.Cut(settings, "\n## ")
-		known := b.names(&s)
-		for _, match := range row.FindAllStringSubmatch(settings, -1) {
-			for _, setting := range name.FindAllStringSubmatch(match[1], -1) {
-				assert.True(t, known[setting[1]], "README of %s: `%s` is no setting", s.title, setting[1])
-			}
-		}
 		if len(s.settings) > 0 {
 			assert.Contains(t, string(text), "docs/configuration.md", "the README of %s names the reference", s.title)
+		}
+		_, settings, _ := strings.Cut(string(text), "\n## Settings\n")
+		settings, _, _ = strings.Cut(settings, "\n## ")
+		known := b.names(&s)
+		table := false
+		for line := range strings.Lines(settings) {
+			cells := strings.Split(line, "|")
+			if len(cells) < 3 {
+				table = false
+				continue
+			}
+			if strings.EqualFold(strings.TrimSpace(cells[1]), "setting") {
+				table = true
+			}
+			if !table {
+				continue
+			}
+			for _, setting := range name.FindAllStringSubmatch(cells[1], -1) {
+				// fields::<source>::prefix stands for several.
+				parts := strings.Split(setting[1], "::")
+				assert.True(t, known[setting[1]] || strings.Contains(setting[1], "<") && known[parts[len(parts)-1]],
+					"README of %s: `%s` is no setting", s.title, setting[1])
+			}
 		}
 	}
 }
@@ -159,6 +170,7 @@ func TestComments(t *testing.T) {
 	keys := map[string]string{"From": "from", "MaxBytes": "max_bytes", "KeepConflicts": "keep_conflicts"}
 	for text, want := range map[string]string{
 		"From is where it begins.":                        "Where it begins.",
+		"From of all":                                     "From of all",
 		"From lists the sources, MaxBytes of them.":       "Lists the sources, `max_bytes` of them.",
 		"From and MaxBytes bound it. From is no less.":    "`from` and `max_bytes` bound it. From is no less.",
 		"From is Config.KeepConflicts for this label.":    "`keep_conflicts` for this label.",
@@ -204,5 +216,16 @@ func TestDescriptionsAreNeeded(t *testing.T) {
 	for name := range kept {
 		_, field, _ := strings.Cut(name, ".")
 		assert.Contains(t, missing, "."+field+")", name)
+	}
+}
+
+func TestWithoutDefault(t *testing.T) {
+	for text, want := range map[string]string{
+		`Bytes to fetch (default "10").`:       "Bytes to fetch.",
+		"Sets it. Default is 0 (unlimited).":   "Sets it.",
+		"The name. Defaults to otel. Required": "The name. Required",
+		"The default behaviour stays.":         "The default behaviour stays.",
+	} {
+		assert.Equal(t, want, withoutDefault(text))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -53,16 +54,17 @@ func newBook(c *comments) *book { return &book{comments: c, groups: map[reflect.
 
 // groupDefaults are what upstream's groups begin with; others begin with the zero value.
 var groupDefaults = map[reflect.Type]any{
-	reflect.TypeFor[confighttp.ClientConfig]():      confighttp.NewDefaultClientConfig(),
-	reflect.TypeFor[configretry.BackOffConfig]():    configretry.NewDefaultBackOffConfig(),
-	reflect.TypeFor[configkafka.ClientConfig]():     configkafka.NewDefaultClientConfig(),
-	reflect.TypeFor[configkafka.ConsumerConfig]():   configkafka.NewDefaultConsumerConfig(),
-	reflect.TypeFor[configkafka.ProducerConfig]():   configkafka.NewDefaultProducerConfig(),
-	reflect.TypeFor[configkafka.MetadataConfig]():   configkafka.NewDefaultMetadataConfig(),
-	reflect.TypeFor[confignet.AddrConfig]():         confignet.NewDefaultAddrConfig(),
-	reflect.TypeFor[configtls.ClientConfig]():       configtls.NewDefaultClientConfig(),
-	reflect.TypeFor[configtls.ServerConfig]():       configtls.NewDefaultServerConfig(),
-	reflect.TypeFor[exporterhelper.TimeoutConfig](): exporterhelper.NewDefaultTimeoutConfig(),
+	reflect.TypeFor[confighttp.ClientConfig]():         confighttp.NewDefaultClientConfig(),
+	reflect.TypeFor[configretry.BackOffConfig]():       configretry.NewDefaultBackOffConfig(),
+	reflect.TypeFor[configkafka.ClientConfig]():        configkafka.NewDefaultClientConfig(),
+	reflect.TypeFor[configkafka.ConsumerConfig]():      configkafka.NewDefaultConsumerConfig(),
+	reflect.TypeFor[configkafka.ProducerConfig]():      configkafka.NewDefaultProducerConfig(),
+	reflect.TypeFor[configkafka.MetadataConfig]():      configkafka.NewDefaultMetadataConfig(),
+	reflect.TypeFor[confignet.AddrConfig]():            confignet.NewDefaultAddrConfig(),
+	reflect.TypeFor[configtls.ClientConfig]():          configtls.NewDefaultClientConfig(),
+	reflect.TypeFor[configtls.ServerConfig]():          configtls.NewDefaultServerConfig(),
+	reflect.TypeFor[exporterhelper.TimeoutConfig]():    exporterhelper.NewDefaultTimeoutConfig(),
+	reflect.TypeFor[exporterhelper.QueueBatchConfig](): exporterhelper.NewDefaultQueueConfig(),
 }
 
 func (b *book) addComponent(f factory) {
@@ -199,7 +201,11 @@ func (b *book) meaning(owner reflect.Type, field reflect.StructField, inner refl
 		return text
 	}
 	if c, err := b.comments.of(owner); err == nil && c.fields[owner.Name()+"."+field.Name] != "" {
-		return c.fields[owner.Name()+"."+field.Name]
+		text := c.fields[owner.Name()+"."+field.Name]
+		if !ours(owner) {
+			text = withoutDefault(text)
+		}
+		return text
 	}
 	if inner.PkgPath() == "" {
 		return ""
@@ -209,6 +215,13 @@ func (b *book) meaning(owner reflect.Type, field reflect.StructField, inner refl
 		return ""
 	}
 	return withoutName(c.types[inner.Name()], inner.Name())
+}
+
+// defaults are what upstream's comments say of them, which is not true where a component has another one.
+var defaults = regexp.MustCompile(`(?i) *\(default[^)]*\)|(?:^| +)(?:the )?default(?:s to| is|:) [^.]*(?:\.|$)`)
+
+func withoutDefault(text string) string {
+	return strings.TrimSpace(defaults.ReplaceAllString(text, ""))
 }
 
 // finish reports what has no description.
