@@ -57,5 +57,5 @@ if [ "${SKIP_KAFKA:-}" = 1 ]; then
 	echo "SKIPPED by SKIP_KAFKA=1: nothing was tested against Apache Kafka"
 fi
 # A skip names its reason here: it must not read as passed.
-grep -o 'SKIPPED, no package was installed: [^"\\]*' "$results"/integration.json || true
+grep -o 'SKIPPED, no package was installed: [^"\\]*' "$results"/integration.json | sort -u || true
 "$gotestsum" --format standard-quiet --raw-command -- cat "$results"/unit.json "$results"/deploy.json "$results"/integration.json

@@ -184,9 +184,9 @@ func withKeys(text, own string, keys map[string]string) string {
 			continue
 		}
 		// Not at the beginning of a sentence, where it may be a word.
-		pattern := regexp.MustCompile(`([a-z,] |\b[A-Z][A-Za-z]*Config\.)` + name + `\b`)
+		pattern := regexp.MustCompile(`([a-z,] |\b[A-Za-z]*Config\.)` + name + `\b`)
 		text = pattern.ReplaceAllString(text, "$1`"+key+"`")
-		text = regexp.MustCompile(`\b[A-Z][A-Za-z]*Config\.(`+"`"+`)`).ReplaceAllString(text, "$1")
+		text = regexp.MustCompile(`\b[A-Za-z]*Config\.(`+"`"+`)`).ReplaceAllString(text, "$1")
 	}
 	return text
 }

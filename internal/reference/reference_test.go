@@ -13,6 +13,9 @@ import (
 
 const root = "../.."
 
+// sources are read once for all tests.
+var sources = newComments(root)
+
 // TestDocument holds that docs/configuration.md is what the code says, and by it that every setting and variable has a
 // description.
 func TestDocument(t *testing.T) {
@@ -24,7 +27,7 @@ func TestDocument(t *testing.T) {
 }
 
 func newTestBook(t *testing.T) *book {
-	b := newBook(newComments(root))
+	b := newBook(sources)
 	for _, f := range factories() {
 		b.addComponent(f)
 	}
@@ -56,8 +59,9 @@ func TestSettings(t *testing.T) {
 		{"durable_kafka receiver", "merge::linger", "duration", "`200ms`", "How long a request waits"},
 		{"durable_kafka receiver", "initial_offset", "text", "`earliest`", ""}, // upstream's field with a default of ours
 		{"durable_kafka receiver", "error_backoff::max_elapsed_time", "duration", "`0s`", ""},
-		{"durable_kafka receiver", "dead_letter", "section", "off", "Keeps messages"},                        // optional
-		{"victorialogs exporter", "on_violation::past", "one of", "`clamp`", ""},                             // a type with constants
+		{"durable_kafka receiver", "dead_letter", "section", "off", "Keeps messages"},              // optional
+		{"remote_write exporter", "delta", "one of `reject`, `gauge`", "`reject`", "What becomes"}, // a type with constants
+		{"victorialogs exporter", "on_violation::past", "text", "`clamp`", "clamp or reject"},
 		{"record_file receiver", "storage", "component ID", "not set", "The extension"},                      // a pointer
 		{"durability extension", "backends::<name>::flush_window", "duration", "`0s`", "How long after"},     // of a map
 		{"label_preserve processor", "labels[]::from[]::source", "text", "none", "One of record"},            // of lists
@@ -134,6 +138,7 @@ func (b *book) names(s *section) map[string]bool {
 			names[path] = true
 			parts := strings.Split(path, "::")
 			names[strings.TrimSuffix(parts[len(parts)-1], "[]")] = true
+			names[strings.Join(parts[:len(parts)-1], "::")] = true // an element of a map
 			if row.sharedBy != nil {
 				add(path, b.groups[row.sharedBy])
 			}
@@ -208,7 +213,7 @@ func TestDescriptionsAreNeeded(t *testing.T) {
 	kept := descriptions
 	t.Cleanup(func() { descriptions = kept })
 	descriptions = map[string]string{}
-	b := newBook(newComments(root))
+	b := newBook(sources)
 	for _, f := range factories() {
 		b.addComponent(f)
 	}

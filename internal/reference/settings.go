@@ -269,9 +269,9 @@ func isLeaf(t reflect.Type) bool {
 	return t.Kind() != reflect.Struct || t.NumField() == 0 || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// elementOf returns what a list or a map of structs of ours has in it, with its defaults, and the path of it.
+// elementOf returns what a list or a map of structs has in it, with its defaults, and the path of it.
 func elementOf(t reflect.Type, path string) (element reflect.Value, below string, ok bool) {
-	if t.Kind() != reflect.Slice && t.Kind() != reflect.Map || !ours(t.Elem()) || isLeaf(t.Elem()) {
+	if t == reflect.TypeFor[configopaque.MapList]() || t.Kind() != reflect.Slice && t.Kind() != reflect.Map || isLeaf(t.Elem()) {
 		return reflect.Value{}, "", false
 	}
 	pointer := reflect.New(t.Elem())
