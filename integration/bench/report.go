@@ -30,12 +30,16 @@ func (rs Results) median(variant string, figure func(Result) float64) float64 {
 // ratio is the median of the ratios of a figure of two variants, round by round. The machine may be faster or slower by
 // a third a few minutes later; what the two have in one round they have on the same machine. NaN when one was not run.
 func (rs Results) ratio(variant, against string, figure func(Result) float64) float64 {
-	ratios, others := rs.of(variant, figure), rs.of(against, figure)
-	if len(ratios) != len(others) {
+	return medianRatio(rs.of(variant, figure), rs.of(against, figure))
+}
+
+func medianRatio(values, others []float64) float64 {
+	if len(values) != len(others) {
 		return math.NaN()
 	}
+	ratios := make([]float64, len(values))
 	for round := range ratios {
-		ratios[round] /= others[round]
+		ratios[round] = values[round] / others[round]
 	}
 	return median(ratios)
 }
