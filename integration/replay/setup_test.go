@@ -57,7 +57,7 @@ type site struct {
 }
 
 func startSite(t *testing.T) *site {
-	s := &site{kafka: harness.StartKafka(t, harness.KafkaOptions{Brokers: 1}), command: buildCommand(t)}
+	s := &site{kafka: harness.StartKafka(t, harness.KafkaOptions{Brokers: 1}), command: harness.BuildCommand(t, "breakwater-replay")}
 	client, err := harness.NewKafkaClient(s.kafka.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
@@ -77,18 +77,6 @@ func startSite(t *testing.T) *site {
 
 func startLogs(t *testing.T, name string) *harness.VictoriaLogs {
 	return harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Name: name, Args: []string{"-inmemoryDataFlushInterval=1s"}})
-}
-
-// buildCommand builds the command, without symbols: that links faster.
-func buildCommand(t *testing.T) string {
-	root, err := harness.Root()
-	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "breakwater-replay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./cmd/breakwater-replay")
-	build.Dir = root
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
-	return path
 }
 
 // env is the contract for consumers into a VictoriaLogs.
