@@ -122,11 +122,13 @@ BENCH_E2E   = cd integration && go run ./cmd/bench -runs $(BENCH_RUNS) -write
 .PHONY: bench
 bench: build ## Benchmarks: components, encoder, end to end; writes docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem -count $(BENCH_RUNS) ./components/...
-	$(BENCH_E2E) -suites encoder,compare,compression,fluentbit,memory
+	$(BENCH_E2E) -suites encoder
+	$(MAKE) bench-e2e
 
 .PHONY: bench-e2e
 bench-e2e: build ## Benchmarks end to end: CPU, memory and drain of the consumer beside upstream's
-	$(BENCH_E2E) -suites compare,compression,fluentbit,memory
+	$(BENCH_E2E) -suites compare -messages 600
+	$(BENCH_E2E) -suites compression,fluentbit,memory
 
 .PHONY: bench-outage
 bench-outage: build ## VictoriaLogs away for 10 minutes with 2 GB queued: memory of the consumer, and how fast it catches up

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,10 +33,11 @@ var encoderCases = []encoderCase{
 	{"resource", "labels on the resource alone: OTLP has them once, each line has them", false},
 }
 
-// EncoderFigures are the medians of one benchmark.
+// EncoderFigures are the runs of one benchmark, and their medians.
 type EncoderFigures struct {
 	RecordsPerSecond float64
 	AllocsPerOp      float64
+	rates            []float64
 }
 
 // RunEncoder runs BenchmarkEncode runs times, its cases in turn, and returns the medians by case.
@@ -77,7 +79,9 @@ func encoderMedians(output string) map[string]EncoderFigures {
 	}
 	figures := make(map[string]EncoderFigures, len(rates))
 	for name := range rates {
-		figures[name] = EncoderFigures{RecordsPerSecond: median(rates[name]), AllocsPerOp: median(allocs[name])}
+		figures[name] = EncoderFigures{
+			RecordsPerSecond: median(slices.Clone(rates[name])), AllocsPerOp: median(allocs[name]), rates: rates[name],
+		}
 	}
 	return figures
 }
@@ -89,7 +93,7 @@ func EncoderTargets(figures map[string]EncoderFigures) []Target {
 		if c.held {
 			targets = append(targets, Target{
 				What:  "records/s, victorialogs / otlp, " + c.what,
-				Ratio: figures[c.name+"/victorialogs"].RecordsPerSecond / figures[c.name+"/otlp"].RecordsPerSecond,
+				Ratio: medianRatio(figures[c.name+"/victorialogs"].rates, figures[c.name+"/otlp"].rates),
 				Bound: encoderRatio, AtLeast: true,
 			})
 		}

@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -158,4 +159,21 @@ func testDir(tb testing.TB, given, name, kind string) string {
 		tb.Fatal(err)
 	}
 	return dir
+}
+
+// BuildCommand builds a command of the product module for one test, without symbols: that links faster. It returns the
+// path of the binary.
+func BuildCommand(tb testing.TB, name string) string {
+	tb.Helper()
+	root, err := Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(tb.TempDir(), name)
+	build := exec.CommandContext(tb.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./cmd/"+name)
+	build.Dir = root
+	if output, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("%s: %v\n%s", strings.Join(build.Args, " "), err, output)
+	}
+	return path
 }

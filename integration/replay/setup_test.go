@@ -65,7 +65,7 @@ func startSite(t *testing.T) *site {
 
 // startParts starts everything but the consumer.
 func startParts(t *testing.T, configs ...string) *site {
-	s := &site{kafka: harness.StartKafka(t, harness.KafkaOptions{Brokers: 1}), command: buildCommand(t), configs: configs}
+	s := &site{kafka: harness.StartKafka(t, harness.KafkaOptions{Brokers: 1}), command: harness.BuildCommand(t, "breakwater-replay"), configs: configs}
 	client, err := harness.NewKafkaClient(s.kafka.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
@@ -86,18 +86,6 @@ func (s *site) startConsumer(t *testing.T) {
 
 func startLogs(t *testing.T, name string) *harness.VictoriaLogs {
 	return harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Name: name, Args: []string{"-inmemoryDataFlushInterval=1s"}})
-}
-
-// buildCommand builds the command, without symbols: that links faster.
-func buildCommand(t *testing.T) string {
-	root, err := harness.Root()
-	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "breakwater-replay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./cmd/breakwater-replay")
-	build.Dir = root
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
-	return path
 }
 
 // env is the contract for consumers into a VictoriaLogs.

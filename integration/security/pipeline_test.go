@@ -1,7 +1,12 @@
 package security
 
 import (
+	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -124,6 +129,10 @@ func testPipeline(t *testing.T, s *site) {
 	requireRows(t, logs, writer)
 	requirePoint(t, metrics, "another_certificate")
 
+	// What is stored is sent again, and found.
+	replay(t, logs, consumerEnv, writer.Written())
+	requireRows(t, logs, writer)
+
 	for _, b := range []*harness.Breakwater{agent, consumer} {
 		requireNoSecrets(t, b)
 	}
@@ -132,6 +141,33 @@ func testPipeline(t *testing.T, s *site) {
 		require.NoError(t, err)
 		assert.Empty(t, series, name)
 	}
+}
+
+// replay has the logs topic replayed by a consumer with the certificate, into what has all of its rows.
+func replay(t *testing.T, logs *harness.VictoriaLogs, env map[string]string, rows int64) {
+	binary, err := harness.BinaryPath()
+	require.NoError(t, err)
+	root, err := harness.Root()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	command := exec.CommandContext(t.Context(), harness.BuildCommand(t, "breakwater-replay"), "run", "-source", "logs", "-from", "start", "-yes",
+		"-bin", binary, "-log", filepath.Join(dir, "consumer.log"), "-config", strings.Join([]string{
+			"configs/consumer.yaml", "configs/security.d/kafka-tls.yaml", "configs/security.d/backends-tls.yaml",
+			"configs/security.d/victorialogs-basic.yaml", "configs/security.d/victoriametrics-bearer.yaml",
+		}, ","))
+	command.Dir = root
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "BREAKWATER_STORAGE_DIR=" + dir}
+	for name, value := range env {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	output, err := command.CombinedOutput()
+	require.NoError(t, err, string(output))
+	requireClean(t, "the output of breakwater-replay", string(output))
+	assert.Regexp(t, fmt.Sprintf(`rows already there +%d\b`, rows), strings.ReplaceAll(string(output), ",", ""))
+	assert.Regexp(t, `rows stored +0\b`, string(output))
+	count, err := logs.Count(t.Context(), "*")
+	require.NoError(t, err)
+	assert.Equal(t, rows, count)
 }
 
 // testStandalone is about the other exporter of metrics, and a password of digits.

@@ -111,6 +111,8 @@ func (s *site) allow(t *testing.T, admin *kadm.Client) {
 			Operations(kadm.OpWrite, kadm.OpDescribe).Allow(consumer).AllowHosts("*"),
 		kadm.NewACLs().Groups("breakwater-consumer").ResourcePatternType(kadm.ACLPatternPrefixed).
 			Operations(kadm.OpRead).Allow(consumer).AllowHosts("*"),
+		kadm.NewACLs().Groups("breakwater-replay-").ResourcePatternType(kadm.ACLPatternPrefixed).
+			Operations(kadm.OpRead, kadm.OpDelete).Allow(consumer).AllowHosts("*"),
 	} {
 		results, err := admin.CreateACLs(t.Context(), acl)
 		require.NoError(t, err)

@@ -5,11 +5,7 @@ package preflightconverter // import "github.com/breakwater-otel/breakwater/comp
 import (
 	"context"
 	"errors"
-	"iter"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
 	"go.uber.org/zap"
@@ -36,20 +32,4 @@ func (c *converter) Convert(ctx context.Context, conf *confmap.Conf) error {
 		errs = append(errs, checkLossless(ctx, conf, validated, stderr))
 	}
 	return errors.Join(errs...)
-}
-
-// components are the settings of the components of a type, by their id and in its order.
-func components(conf *confmap.Conf, section, kind string) iter.Seq2[string, map[string]any] {
-	all, _ := conf.Get(section).(map[string]any)
-	return func(yield func(string, map[string]any) bool) {
-		for _, id := range slices.Sorted(maps.Keys(all)) {
-			if t, _, _ := strings.Cut(id, "/"); t != kind {
-				continue
-			}
-			settings, _ := all[id].(map[string]any)
-			if !yield(id, settings) {
-				return
-			}
-		}
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/breakwater-otel/breakwater/components/internal/confids"
 )
 
 // remoteWriteType is the type of the exporter whose endpoints are looked at. It takes a path for a URL, and then tries
@@ -14,7 +16,7 @@ const remoteWriteType = "prometheusremotewrite"
 
 func checkRemoteWrite(conf *confmap.Conf) error {
 	var errs []error
-	for id, settings := range components(conf, "exporters", remoteWriteType) {
+	for id, settings := range confids.OfTypes(conf, "exporters", remoteWriteType) {
 		endpoint, _ := settings["endpoint"].(string)
 		u, err := url.Parse(endpoint)
 		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {

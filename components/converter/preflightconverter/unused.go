@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/breakwater-otel/breakwater/components/internal/confids"
 )
 
 // checkUnused reports security settings of the contract that are set and that the configuration does not take: the
@@ -29,7 +31,7 @@ func checkUnused(conf *confmap.Conf, getenv func(string) string) error {
 			missing(path, "tls", "kafka-tls.yaml", tlsVariables("KAFKA")...)
 		}
 	}
-	for id, settings := range components(conf, "receivers", "otlp") {
+	for id, settings := range confids.OfTypes(conf, "receivers", "otlp") {
 		protocols, _ := settings["protocols"].(map[string]any)
 		for _, protocol := range []string{"grpc", "http"} {
 			block, _ := protocols[protocol].(map[string]any)

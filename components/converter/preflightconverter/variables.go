@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/breakwater-otel/breakwater/components/internal/confids"
 )
 
 // prefixes are what the variables of the environment contract begin with, by the type of the component.
@@ -24,11 +26,9 @@ var prefixes = map[string]string{
 func kafkaClients(conf *confmap.Conf) iter.Seq2[[]string, map[string]any] {
 	return func(yield func([]string, map[string]any) bool) {
 		for _, section := range []string{"receivers", "exporters"} {
-			for _, kind := range []string{"kafka", "durable_kafka", "dead_letter_store"} {
-				for id, settings := range components(conf, section, kind) {
-					if !yield([]string{section, id}, settings) {
-						return
-					}
+			for id, settings := range confids.OfTypes(conf, section, "kafka", "durable_kafka", "dead_letter_store") {
+				if !yield([]string{section, id}, settings) {
+					return
 				}
 			}
 		}

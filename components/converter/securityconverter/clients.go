@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/breakwater-otel/breakwater/components/internal/confids"
 )
 
 // clientsOf returns the paths of the settings that `auth` and `tls` belong into, by the party.
@@ -43,12 +45,9 @@ var clientsOf = map[string]func(*confmap.Conf) [][]string{
 
 // components returns the paths of the components of the types.
 func components(conf *confmap.Conf, section string, types ...string) [][]string {
-	all, _ := conf.Get(section).(map[string]any)
 	var paths [][]string
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		if kind, _, _ := strings.Cut(id, "/"); slices.Contains(types, kind) {
-			paths = append(paths, []string{section, id})
-		}
+	for id := range confids.OfTypes(conf, section, types...) {
+		paths = append(paths, []string{section, id})
 	}
 	return paths
 }

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-
-	"github.com/valyala/fastjson"
 )
 
 // role is what a key at the root of a record says.
@@ -80,11 +78,20 @@ type names struct {
 
 func newNames(l *layout) names { return names{known: maps.Clone(l.roles)} }
 
+// expected returns the name of the record before at the place of the next one, or nil.
+func (n *names) expected() *name {
+	if n.next < len(n.order) {
+		return n.order[n.next]
+	}
+	return nil
+}
+
 func (n *names) find(key []byte) *name {
+	expected := n.expected()
 	at := n.next
 	n.next++
-	if at < len(n.order) && n.order[at].text == string(key) {
-		return n.order[at]
+	if expected != nil && expected.text == string(key) {
+		return expected
 	}
 	found, ok := n.known[string(key)]
 	if !ok {
@@ -111,7 +118,7 @@ func (n *names) join(prefix, separator string, key []byte) *name {
 // attribute is a member that becomes an attribute.
 type attribute struct {
 	name  *name
-	value *fastjson.Value
+	value value
 }
 
 // uniqueNames gives attributes that have a key in common different ones: two of one key are not allowed in pdata.
@@ -127,11 +134,11 @@ type uniqueNames struct {
 // holder is the attribute that a key is of: its position in the list, and its value.
 type holder struct {
 	at    int
-	value *fastjson.Value
+	value value
 }
 
 // owner is the value that a key stands for outside of the list: of a tag, or of a label.
-type owner func(n *name) (text string, value *fastjson.Value, ok bool)
+type owner func(n *name) (v value, ok bool)
 
 // linearNames is up to how many attributes comparing each with each costs less than hashing.
 const linearNames = 24
@@ -144,7 +151,7 @@ func (u *uniqueNames) distinct(attributes []attribute, owned owner) bool {
 	for i := range attributes {
 		n := attributes[i].name
 		if n.role >= roleLabel {
-			if _, _, ok := owned(n); ok {
+			if _, ok := owned(n); ok {
 				return false
 			}
 		}
@@ -177,14 +184,14 @@ func (u *uniqueNames) resolve(names *names, attributes []attribute, owned owner)
 	unchanged := true
 	kept := attributes[:0]
 	for i, a := range attributes {
-		text, value, isOwned := owned(a.name)
+		other, isOwned := owned(a.name)
 		of := u.taken[a.name.text]
 		if !isOwned {
-			value = of.value
+			other = of.value
 		}
 		if isOwned || of.at != i {
 			unchanged = false
-			if u.same(a.value, text, value) {
+			if u.same(a.value, other) {
 				continue
 			}
 			a.name = u.rename(names, a.name, owned)
@@ -205,7 +212,7 @@ func (u *uniqueNames) rename(names *names, of *name, owned owner) *name {
 		if _, ok := u.taken[candidate.text]; ok {
 			continue
 		}
-		if _, _, ok := owned(candidate); ok {
+		if _, ok := owned(candidate); ok {
 			continue
 		}
 		u.next[of.text] = number + 1
@@ -213,18 +220,14 @@ func (u *uniqueNames) rename(names *names, of *name, owned owner) *name {
 	}
 }
 
-// same reports whether a value is the text, or the other value where that is given.
-func (u *uniqueNames) same(a *fastjson.Value, text string, b *fastjson.Value) bool {
-	if a.Type() == fastjson.TypeString {
-		own := a.GetStringBytes()
-		if b == nil {
-			return string(own) == text
-		}
-		return b.Type() == fastjson.TypeString && string(own) == string(b.GetStringBytes())
-	}
-	if b == nil || a.Type() != b.Type() {
+// same reports whether two values are the same.
+func (u *uniqueNames) same(a, b value) bool {
+	if a.kind != b.kind {
 		return false
 	}
-	u.one, u.other = a.MarshalTo(u.one[:0]), b.MarshalTo(u.other[:0])
+	if a.node == nil {
+		return string(a.text) == string(b.text)
+	}
+	u.one, u.other = a.marshalTo(u.one[:0]), b.marshalTo(u.other[:0])
 	return string(u.one) == string(u.other)
 }

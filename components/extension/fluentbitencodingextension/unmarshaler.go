@@ -48,12 +48,13 @@ type group struct {
 	records plog.LogRecordSlice
 }
 
-// record is what is at the root of the record at hand. It is valid until the parser is used again.
+// record is what is at the root of the record at hand, of which absent values are not. It is valid until the parser is
+// used again.
 type record struct {
 	time     int64 // nanoseconds since the epoch, 0: not known
-	times    []*fastjson.Value
-	messages []*fastjson.Value
-	labels   []*fastjson.Value
+	times    []value
+	messages []value
+	labels   []value
 	present  uint64 // a bit for each of labels
 	others   []attribute
 }
@@ -63,9 +64,9 @@ func newUnmarshaler(l *layout) *unmarshaler {
 		layout: l,
 		names:  newNames(l),
 		record: record{
-			times:    make([]*fastjson.Value, len(l.TimeKeys)),
-			messages: make([]*fastjson.Value, len(l.MessageKeys)),
-			labels:   make([]*fastjson.Value, len(l.labels)),
+			times:    make([]value, len(l.TimeKeys)),
+			messages: make([]value, len(l.MessageKeys)),
+			labels:   make([]value, len(l.labels)),
 		},
 		logs:  plog.NewLogs(),
 		byKey: make(map[string]int),
@@ -81,6 +82,7 @@ func (u *unmarshaler) Logs() plog.Logs {
 	clear(u.byKey)
 	u.last = 0
 	u.text = arena{}
+	u.forget()
 	return logs
 }
 
@@ -91,11 +93,21 @@ func (u *unmarshaler) Append(data []byte, timestamp time.Time) error {
 	if !timestamp.IsZero() {
 		arrived = max(0, timestamp.UnixNano())
 	}
+	if u.appendFlat(data, arrived) {
+		return nil
+	}
 	err := u.append(keepLoneSurrogates(data), arrived)
 	if len(data) > maxParserBytes {
 		u.release()
 	}
 	return err
+}
+
+// forget lets go of the values of the last record, so that they do not hold its message in memory.
+func (u *unmarshaler) forget() {
+	u.record.clear()
+	clear(u.record.others[:cap(u.record.others)])
+	clear(u.attributes[:cap(u.attributes)])
 }
 
 // release lets go of the memory that a large message took, and of the values that are in it.
@@ -164,22 +176,26 @@ func (r *record) clear() {
 }
 
 // take sorts the members of a record. It looks into none of them but the timestamp, and changes nothing but u.record.
-func (u *unmarshaler) take(value *fastjson.Value, arrived int64, index int) error {
-	if value.Type() != fastjson.TypeObject {
-		return fmt.Errorf("record %d is not an object but of type %s", index, value.Type())
+func (u *unmarshaler) take(node *fastjson.Value, arrived int64, index int) error {
+	if node.Type() != fastjson.TypeObject {
+		return fmt.Errorf("record %d is not an object but of type %s", index, node.Type())
 	}
-	r := &u.record
-	r.clear()
+	u.record.clear()
 	u.names.next = 0
-	value.GetObject().Visit(u.member)
+	node.GetObject().Visit(func(key []byte, node *fastjson.Value) { u.member(u.names.find(key), valueOf(node)) })
+	return u.takeTime(arrived, index)
+}
 
+// takeTime sets the time of the record that was sorted.
+func (u *unmarshaler) takeTime(arrived int64, index int) error {
+	r := &u.record
 	for at, candidate := range r.times {
-		if candidate == nil || candidate.Type() == fastjson.TypeNull {
+		if candidate.kind == kindAbsent || candidate.kind == kindNull {
 			continue
 		}
 		var ok bool
 		if r.time, ok = u.parseTime(candidate); ok {
-			r.times[at] = nil
+			r.times[at] = value{}
 		} else if u.layout.OnInvalidTime == TimeReject {
 			return fmt.Errorf("%q of record %d is not a timestamp", u.layout.TimeKeys[at], index)
 		}
@@ -195,10 +211,9 @@ func (u *unmarshaler) take(value *fastjson.Value, arrived int64, index int) erro
 }
 
 // member sorts a member at the root. A second one of a key is an attribute.
-func (u *unmarshaler) member(key []byte, value *fastjson.Value) {
+func (u *unmarshaler) member(n *name, v value) {
 	r := &u.record
-	n := u.names.find(key)
-	var place **fastjson.Value
+	var place *value
 	switch n.role {
 	case roleTime:
 		place = &r.times[n.at]
@@ -207,23 +222,22 @@ func (u *unmarshaler) member(key []byte, value *fastjson.Value) {
 	case roleLabel:
 		place = &r.labels[n.at]
 	}
-	if place == nil || *place != nil {
-		r.others = append(r.others, attribute{n, value})
+	if place == nil || place.kind != kindAbsent {
+		r.others = append(r.others, attribute{n, v})
 		return
 	}
-	*place = value
+	*place = v
 	if n.role == roleLabel {
 		r.present |= 1 << n.at
 	}
 }
 
-func (u *unmarshaler) parseTime(value *fastjson.Value) (int64, bool) {
-	switch value.Type() {
-	case fastjson.TypeString:
-		return u.clock.parse(value.GetStringBytes())
-	case fastjson.TypeNumber:
-		u.number = value.MarshalTo(u.number[:0])
-		return parseEpoch(u.number)
+func (u *unmarshaler) parseTime(v value) (int64, bool) {
+	switch v.kind {
+	case kindString:
+		return u.clock.parse(v.text)
+	case kindNumber:
+		return parseEpoch(u.numberOf(v).text)
 	}
 	return 0, false
 }
@@ -240,9 +254,9 @@ func (u *unmarshaler) add(arrived int64) {
 		u.flatten(r.others[i])
 	}
 	u.setMessage(to.Body())
-	for at, value := range r.times {
-		if value != nil {
-			u.flatten(attribute{u.layout.roles[u.layout.TimeKeys[at]], value})
+	for at, v := range r.times {
+		if v.kind != kindAbsent {
+			u.flatten(attribute{u.layout.roles[u.layout.TimeKeys[at]], v})
 		}
 	}
 	if len(u.attributes) == 0 {
@@ -281,19 +295,19 @@ func (u *unmarshaler) settle(unchanged bool) {
 }
 
 // ownerInRecord is the owner of a key that is a tag's, or that of a label that the record has.
-func (u *unmarshaler) ownerInRecord(n *name) (string, *fastjson.Value, bool) {
-	if n.role == roleLabel && u.record.labels[n.at] != nil {
-		return "", u.record.labels[n.at], true
+func (u *unmarshaler) ownerInRecord(n *name) (value, bool) {
+	if n.role == roleLabel && u.record.labels[n.at].kind != kindAbsent {
+		return u.record.labels[n.at], true
 	}
 	return u.ownerInResource(n)
 }
 
 // ownerInResource is the owner of a key that is a tag's.
-func (u *unmarshaler) ownerInResource(n *name) (string, *fastjson.Value, bool) {
+func (u *unmarshaler) ownerInResource(n *name) (value, bool) {
 	if n.role == roleTag {
-		return u.layout.tags[n.at].value, nil, true
+		return value{kind: kindString, text: []byte(u.layout.tags[n.at].value)}, true
 	}
-	return "", nil, false
+	return value{}, false
 }
 
 // group returns the records of the resource that has the record's labels.
@@ -315,18 +329,17 @@ func (u *unmarshaler) group() plog.LogRecordSlice {
 
 // appendKey appends what the labels have in common with no other ones.
 func (r *record) appendKey(key []byte) []byte {
-	for at, value := range r.labels {
-		if value == nil {
-			continue
-		}
-		key = append(key, byte(at))
-		if value.Type() == fastjson.TypeString {
-			text := value.GetStringBytes()
-			key = binary.AppendUvarint(append(key, 's'), uint64(len(text)))
-			key = append(key, text...)
-		} else {
+	for at, v := range r.labels {
+		switch v.kind {
+		case kindAbsent:
+		case kindString:
+			key = append(key, byte(at), 's')
+			key = binary.AppendUvarint(key, uint64(len(v.text)))
+			key = append(key, v.text...)
+		default:
+			key = append(key, byte(at))
 			start := len(key)
-			key = value.MarshalTo(key)
+			key = v.marshalTo(key)
 			key = binary.BigEndian.AppendUint32(key, uint32(len(key)-start)) //nolint:gosec // G115: a part of a message
 		}
 	}
@@ -340,9 +353,9 @@ func (u *unmarshaler) newResource() plog.LogRecordSlice {
 		u.builder.AppendEmpty(tag.key).SetStr(tag.value)
 	}
 	u.attributes = u.attributes[:0]
-	for at, value := range u.record.labels {
-		if value != nil {
-			u.flatten(attribute{u.layout.labels[at], value})
+	for at, v := range u.record.labels {
+		if v.kind != kindAbsent {
+			u.flatten(attribute{u.layout.labels[at], v})
 		}
 	}
 	u.attributes, _ = u.unique.resolve(&u.names, u.attributes, u.ownerInResource)

@@ -12,26 +12,35 @@ import (
 // somebody has use for are a few levels deep.
 const maxDepth = 32
 
+// maxExpected bounds the room that is made for a map because the one before was as large.
+const maxExpected = 32
+
 // mapBuilder builds one map after the other.
 type mapBuilder struct {
 	xpdata.MapBuilder
-	begun bool
+	size int // of the map at hand
+	// before is the size of the map before. Most records of a source have as many attributes as the one before.
+	before int
 }
 
-// add appends a KeyValue, the field of the tag that src begins with; those behind it in src are counted once.
+// add appends a KeyValue, the field of the tag that src begins with.
 func (b *mapBuilder) add(src []byte, tag uint64, data []byte, depth int) bool {
-	if !b.begun {
-		b.begun = true
-		b.EnsureCapacity(countFields(src, tag))
+	if b.size == 0 {
+		room := b.before
+		if room == 0 || room > maxExpected {
+			room = countFields(src, tag)
+		}
+		b.EnsureCapacity(room)
 	}
+	b.size++
 	return keyValue(data, &b.MapBuilder, depth)
 }
 
 // into makes what was added since the map before the content of dst, if anything was.
 func (b *mapBuilder) into(dst pcommon.Map) {
-	if b.begun {
-		b.begun = false
+	if b.size > 0 {
 		b.UnsafeIntoMap(dst)
+		b.size, b.before = 0, b.size
 	}
 }
 

@@ -16,12 +16,22 @@ const (
 	wireI64    = uint64(protowire.Fixed64Type)
 	wireLen    = uint64(protowire.BytesType)
 	wireI32    = uint64(protowire.Fixed32Type)
+
+	// oneByte is what a varint of one byte is below.
+	oneByte = 1 << 7
 )
 
 // nextField reads the field that src begins with: number is the value of a varint,
 // i64 or i32, data that of a len, rest what comes after the field. A field that is
 // malformed is not ok, nor is a group, which OTLP does not have.
 func nextField(src []byte) (tag, number uint64, data, rest []byte, ok bool) {
+	// Most fields are lens whose tag and length are one byte each.
+	if len(src) >= 2 && src[0]&wireTypeMask == byte(wireLen) && src[0]>>wireTypeBits != 0 && (src[0]|src[1]) < oneByte {
+		if end := 2 + int(src[1]); end <= len(src) {
+			return uint64(src[0]), 0, src[2:end], src[end:], true
+		}
+		return 0, 0, nil, nil, false
+	}
 	tag, n := protowire.ConsumeVarint(src)
 	// Over 2³¹-1, upstream cuts a tag off and takes it for another field.
 	if n < 0 || tag>>wireTypeBits == 0 || tag > math.MaxInt32 {
