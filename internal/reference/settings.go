@@ -207,7 +207,7 @@ func (b *book) meaning(owner reflect.Type, field reflect.StructField, inner refl
 		}
 		return text
 	}
-	if inner.PkgPath() == "" {
+	if inner.PkgPath() == "" || !ours(inner) && isLeaf(inner) {
 		return ""
 	}
 	c, err := b.comments.of(inner)
