@@ -160,7 +160,7 @@ func TestMetrics(t *testing.T) {
 	for _, document := range guides {
 		text, err := os.ReadFile(filepath.Join(root(t), document))
 		require.NoError(t, err)
-		for _, match := range metric.FindAllStringSubmatch(string(text), -1) {
+		for _, match := range metric.FindAllStringSubmatch(spelledOut(string(text)), -1) {
 			named++
 			known := declared[match[1]]
 			for _, suffix := range []string{"_bucket", "_count", "_sum"} {
@@ -170,6 +170,28 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	assert.Positive(t, named)
+}
+
+var alternatives = regexp.MustCompile(`([a-z0-9_]*)\(([a-z0-9_]+(?:\|[a-z0-9_]+)+)\)([a-z0-9_]*)`)
+
+// spelledOut is a text in which the alternatives of grep's patterns are written out, those within others first.
+func spelledOut(text string) string {
+	for alternatives.MatchString(text) {
+		text = alternatives.ReplaceAllStringFunc(text, func(pattern string) string {
+			match := alternatives.FindStringSubmatch(pattern)
+			var names []string
+			for name := range strings.SplitSeq(match[2], "|") {
+				names = append(names, match[1]+name+match[3])
+			}
+			return strings.Join(names, "|")
+		})
+	}
+	return text
+}
+
+func TestSpelledOut(t *testing.T) {
+	assert.Equal(t, "^otelcol_a|otelcol_b_c_d|otelcol_b_e_d", spelledOut("^otelcol_(a|b_(c|e)_d)"))
+	assert.Equal(t, "no (alternative) here", spelledOut("no (alternative) here"))
 }
 
 // pending are documents that come with the parts that they describe. Each leaves the list when it is there.
