@@ -41,6 +41,7 @@ type ledgerExtension struct {
 	telemetry *metadata.TelemetryBuilder
 	book      *ledger.Book
 	writer    []byte
+	markEvery time.Duration
 
 	client  *kgo.Client
 	admin   *kadm.Client
@@ -72,7 +73,7 @@ func newExtension(config *Config, set extension.Settings) (*ledgerExtension, err
 	}
 	e := &ledgerExtension{
 		config: config, logger: set.Logger, telemetry: telemetry, book: ledger.NewBook(config.GapAfter),
-		writer: []byte(rand.Text()), turn: make(chan struct{}, 1),
+		writer: []byte(rand.Text()), markEvery: markInterval, turn: make(chan struct{}, 1),
 		read: make(map[int32]int64), advanced: make(chan struct{}), groups: make(map[string][]string),
 		pending: make(map[ledger.Place][]ledger.Settlement),
 	}
@@ -356,7 +357,7 @@ func (e *ledgerExtension) review(ctx context.Context) {
 
 // mark keeps the book informed of how far the groups are.
 func (e *ledgerExtension) mark(ctx context.Context) {
-	ticker := time.NewTicker(markInterval)
+	ticker := time.NewTicker(e.markEvery)
 	defer ticker.Stop()
 	for {
 		e.mu.Lock()

@@ -56,6 +56,7 @@ func (r *rig) start(t *testing.T) *started {
 	set.Logger = zap.New(core)
 	e, err := NewFactory().Create(t.Context(), set, r.config)
 	require.NoError(t, err)
+	e.(*ledgerExtension).markEvery = 200 * time.Millisecond
 	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
 	s := &started{e.(*ledgerExtension), telemetry, logs}
 	s.Watch(group, []string{topic})
