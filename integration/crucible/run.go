@@ -101,6 +101,9 @@ func (s *site) live(ctx context.Context, r *report.Result) (err error) {
 		}
 		r.Audits = append(r.Audits, audit)
 	}
+	if err := s.holdLedger(ctx, r); err != nil {
+		return err
+	}
 	return s.unexpectedEnds()
 }
 

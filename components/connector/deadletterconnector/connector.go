@@ -19,6 +19,7 @@ import (
 
 	"github.com/breakwater-otel/breakwater/components/connector/deadletterconnector/internal/metadata"
 	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
+	"github.com/breakwater-otel/breakwater/components/internal/ledger"
 )
 
 // signalOf is what is different between logs, metrics and traces.
@@ -159,6 +160,7 @@ func (r *router[T]) bury(ctx context.Context, part refusal[T]) error {
 		if err == nil {
 			if err = ctx.Err(); err == nil {
 				r.telemetry.ConnectorDeadLetterRecords.Add(ctx, int64(records), r.refusedAttributes)
+				ledger.DeadLettered(ctx, records)
 				return nil
 			}
 			// Exporters may answer nil when the context has ended before they were done.

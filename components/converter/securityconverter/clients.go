@@ -14,7 +14,8 @@ import (
 var clientsOf = map[string]func(*confmap.Conf) [][]string{
 	"kafka": func(conf *confmap.Conf) [][]string {
 		return append(components(conf, "receivers", "kafka", "durable_kafka", "kafka_metrics", "kafkametrics"),
-			components(conf, "exporters", "kafka", "durable_kafka", "dead_letter_store")...)
+			append(components(conf, "exporters", "kafka", "durable_kafka", "dead_letter_store"),
+				components(conf, "extensions", "ledger")...)...)
 	},
 	"victorialogs": func(conf *confmap.Conf) [][]string {
 		return append(components(conf, "exporters", "victorialogs"), watched(conf, "victorialogs")...)

@@ -56,6 +56,10 @@ func (r *Result) Judge(known []KnownLoss) {
 		r.Verdict, r.Why = Fails, []string{"nothing was written"}
 		return
 	}
+	for _, d := range r.Disagreements {
+		r.Verdict = Fails
+		r.Why = append(r.Why, "the ledger disagrees: "+d)
+	}
 	for _, n := range numbers {
 		count := r.Number(n)
 		if count == 0 || !slices.Contains(always, n) && !slices.Contains(r.Forbids, n) {
