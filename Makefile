@@ -41,11 +41,11 @@ build: ## Build bin/breakwater
 	go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)' -o $(BIN)/breakwater ./distributions/breakwater
 
 .PHONY: build-tools
-build-tools: ## Build bin/breakwater-topics and bin/breakwater-deadletters
-	go build -ldflags='$(LDFLAGS)' -o $(BIN)/ ./cmd/breakwater-topics ./cmd/breakwater-deadletters
+build-tools: ## Build the commands beside the collector: topics, dead letters, replay
+	go build -ldflags='$(LDFLAGS)' -o $(BIN)/ ./cmd/breakwater-topics ./cmd/breakwater-deadletters ./cmd/breakwater-replay
 
 .PHONY: generate
-generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write the generated files anew: distribution, component metadata, go.mod
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write the generated files anew: distribution, component metadata, go.mod, docs/configuration.md
 	scripts/generate.sh $(VERSION)
 
 .PHONY: check-generated
@@ -184,7 +184,7 @@ image-context: build build-tools ## The build context of the image into dist/ima
 	scripts/image-context.sh $(DIST)/image
 
 .PHONY: test-package
-test-package: build $(PACKAGE_NEEDS) ## Packages, units, image, compose file and chart; as root on Debian, the packages installed
+test-package: build $(PACKAGE_NEEDS) ## Of `make test` what is installed: packages, units, image, compose file, chart
 	scripts/test-package.sh
 
 ##@ Run
@@ -207,6 +207,14 @@ deadletters: ## Look at the dead letters at KAFKA_BROKERS, or replay them: DEADL
 REPLAY ?= -h
 replay: build ## Send a range of a topic through the consumer again: REPLAY='run -source logs -from 2h', with -yes; docs/replay.md
 	go run ./cmd/breakwater-replay $(REPLAY)
+
+.PHONY: size-buffers
+# Lines a second of one host, how long Kafka is away, and further flags of the command.
+RATE   ?=
+OUTAGE ?=
+SIZE   ?=
+size-buffers: ## How large queue, topics and consumers have to be: RATE=500 OUTAGE=4h SIZE='-hosts 40'; docs/operations.md
+	@go run ./cmd/breakwater-size $(if $(RATE),-rate $(RATE)) $(if $(OUTAGE),-outage $(OUTAGE)) $(SIZE)
 
 .PHONY: clean
 clean: ## Remove what the build made, but not the caches

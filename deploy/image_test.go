@@ -113,7 +113,7 @@ func copyFile(t *testing.T, from, to string, mode os.FileMode) {
 func TestImage(t *testing.T) {
 	img := build(t, buildContext(t))
 	assert.Equal(t, "10001:10001", img.user)
-	for _, program := range []string{"breakwater", "breakwater-topics", "breakwater-deadletters"} {
+	for _, program := range []string{"breakwater", "breakwater-topics", "breakwater-deadletters", "breakwater-replay"} {
 		path := filepath.Join(img.root, "usr/bin", program)
 		binary, err := elf.Open(path)
 		require.NoError(t, err)

@@ -18,7 +18,7 @@ func TestSBOM(t *testing.T) {
 	// The module proxy and the caches are not asked: what is linked is in the binary.
 	output, err := run(t, []string{"VERSION=1.2.3", "SBOM_FLAGS=", "GOFLAGS=-mod=mod", "GOPROXY=off"}, "../scripts/sbom.sh", dir)
 	require.NoError(t, err, output)
-	for _, name := range []string{"breakwater", "breakwater-topics", "breakwater-deadletters"} {
+	for _, name := range []string{"breakwater", "breakwater-topics", "breakwater-deadletters", "breakwater-replay"} {
 		text, err := os.ReadFile(filepath.Join(dir, name+".cdx.json"))
 		require.NoError(t, err)
 		type component struct{ Name, Version, PURL string }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes every generated file anew: the distribution from builder-config.yaml, the metadata of our components, and
-# the requirements of go.mod that the two need. Run by `make generate`.
+# Writes every generated file anew: the distribution from builder-config.yaml, the metadata of our components,
+# the requirements of go.mod that the two need, and the configuration reference. Run by `make generate`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=${1:?usage: generate.sh VERSION}
@@ -28,3 +28,6 @@ for metadata in components/*/*/metadata.yaml; do
 	(cd "$(dirname "$metadata")" && PATH="$tools:$PATH" go generate .)
 done
 gofmt -w distributions/breakwater components
+
+# After the components: their defaults and comments are what it is made of.
+go run ./internal/reference

@@ -11,7 +11,7 @@ test -s "$certificates" ||
 rm -rf "$out"
 mkdir -p "$out"/{bin,etc/breakwater,etc/ssl/certs,state}
 cp deploy/image/Dockerfile "$out/"
-cp bin/breakwater bin/breakwater-topics bin/breakwater-deadletters "$out/bin/"
+cp bin/breakwater bin/breakwater-topics bin/breakwater-deadletters bin/breakwater-replay "$out/bin/"
 cp -R configs/. "$out/etc/breakwater/"
 cp "$certificates" "$out/etc/ssl/certs/ca-certificates.crt"
 cp deploy/image/passwd deploy/image/group "$out/etc/"

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 out=${1:?usage: sbom.sh DIRECTORY}
 read -ra flags <<<"${SBOM_FLAGS--licenses}"
 mkdir -p "$out"
-for name in breakwater breakwater-topics breakwater-deadletters; do
+for name in breakwater breakwater-topics breakwater-deadletters breakwater-replay; do
 	# go.sum held the sums when they were linked; the checksum database does not know every module that a proxy serves.
 	GONOSUMDB='*' bin/tools/cyclonedx-gomod bin -json -std "${flags[@]}" -noserial -version "v$VERSION" \
 		-output "$out/$name.cdx.json" "bin/$name"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Becomes process 1 of a machine that is this one seen through an overlay: boot.sh DIRECTORY CGROUP LOGS
+# Becomes process 1 of a machine that is this one seen through an overlay: boot.sh DIRECTORY CGROUP LOGS PACKAGES
 # DIRECTORY holds what the machine writes, in memory; CGROUP is the cgroup2 directory that is the root of its own; LOGS
-# is a directory of this machine that it has as /var/log/app. The network is that of the caller.
+# and PACKAGES are directories of this machine that it has as /var/log/app and /srv. The network is that of the caller.
 set -eu
-base=$1 cgroup=$2 logs=$3
+base=$1 cgroup=$2 logs=$3 packages=$4
 
 if [ -z "${BOOT_STAGE:-}" ]; then
 	# Into the cgroup first: what is unshared after it sees nothing above it.
@@ -29,8 +29,11 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 mount -t tmpfs shm "$root/dev/shm"
 mount -t tmpfs -o mode=755 run "$root/run"
-mkdir -p "$root/var/log/app"
+# Of its own: a boot clears it, and here it is full of what other tests write.
+mount -t tmpfs -o mode=1777 tmp "$root/tmp"
+mkdir -p "$root/var/log/app" "$root/srv"
 mount --bind "$logs" "$root/var/log/app"
+mount --bind "$packages" "$root/srv"
 
 # Of what this machine runs, nothing: only what the test enables.
 rm -rf "$root"/etc/systemd/system/*.wants

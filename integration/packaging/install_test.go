@@ -41,7 +41,8 @@ func newSite(t *testing.T, packageDir string) *site {
 		return h
 	}
 	s := &site{lab: lab}
-	s.kafka = harness.StartKafka(t, harness.KafkaOptions{Hosts: []*netlab.Host{host("kafka-1"), host("kafka-2"), host("kafka-3")}})
+	// One broker: what three are for is tested elsewhere, and takes three times as much of the machine.
+	s.kafka = harness.StartKafka(t, harness.KafkaOptions{Brokers: 1, Hosts: []*netlab.Host{host("kafka")}})
 	s.logs = harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Host: host("logs")})
 	s.metrics = harness.StartVictoriaMetrics(t, harness.VictoriaMetricsOptions{Host: host("metrics")})
 
@@ -108,6 +109,15 @@ func TestPackageOnDebian(t *testing.T) {
 		require.LessOrEqual(t, len(commands), 4, "commands of the guide")
 		require.Contains(t, commands[0], "./"+this.deb)
 		for _, command := range commands {
+			if strings.HasPrefix(command, "breakwater-topics ") {
+				// It gives up after 15 s, and may be repeated: a broker of a busy machine takes longer.
+				m.eventually(t, 3*time.Minute, func(ctx context.Context) error {
+					output, err := m.try(ctx, s.atThisSite(command))
+					t.Logf("$ %s\n%s", command, output)
+					return err
+				})
+				continue
+			}
 			t.Logf("$ %s\n%s", command, m.run(t, s.atThisSite(command)))
 		}
 		m.waitHealthy(t, "agent")

@@ -27,15 +27,10 @@ var bootScript []byte
 type machine struct {
 	host *netlab.Host
 	pid  string // of its process 1, as this machine numbers it
-	dir  string // where its shell commands begin
 }
 
-// requireMachine skips where it was not asked for or no machine can be booted by any means, and fails where only a package
-// is missing.
+// requireMachine skips where no machine can be booted by any means, and fails where only a package is missing.
 func requireMachine(t *testing.T) {
-	if os.Getenv("TEST_PACKAGES") != "1" {
-		t.Skip("SKIPPED, no package was installed: `make test-package` does it (TEST_PACKAGES=1)")
-	}
 	if err := netlab.Supported(); err != nil {
 		t.Skipf("SKIPPED, no package was installed: it needs root and namespaces: %v", err)
 	}
@@ -49,8 +44,8 @@ func requireMachine(t *testing.T) {
 	}
 }
 
-// boot starts a machine on a host. Its /var/log/app is the directory logs of this machine.
-func boot(t *testing.T, host *netlab.Host, logs, dir string) *machine {
+// boot starts a machine on a host. Its /var/log/app and its /srv, where its commands begin, are directories of this machine.
+func boot(t *testing.T, host *netlab.Host, logs, packages string) *machine {
 	base := t.TempDir()
 	script := filepath.Join(base, "boot.sh")
 	require.NoError(t, os.WriteFile(script, bootScript, 0o755))
@@ -61,7 +56,7 @@ func boot(t *testing.T, host *netlab.Host, logs, dir string) *machine {
 	process := harness.NewProcess(harness.ProcessOptions{
 		Name:    "machine",
 		Path:    script,
-		Args:    []string{disk, cgroup, logs},
+		Args:    []string{disk, cgroup, logs, packages},
 		Env:     []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 		LogFile: filepath.Join(base, "console.log"),
 		Within:  host.Run,
@@ -74,7 +69,7 @@ func boot(t *testing.T, host *netlab.Host, logs, dir string) *machine {
 		require.NoError(t, process.Kill())
 	})
 
-	m := &machine{host: host, dir: dir}
+	m := &machine{host: host}
 	m.eventually(t, time.Minute, func(ctx context.Context) error {
 		// The script becomes unshare, and unshare's child process 1.
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", process.PID(), process.PID()))
@@ -131,10 +126,10 @@ func removeCgroup(t *testing.T, dir string) {
 	}))
 }
 
-// command prepares a shell command on the machine, as root and in its directory.
+// command prepares a shell command on the machine, as root and in the directory of the packages.
 func (m *machine) command(ctx context.Context, script string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", "--target", m.pid, "--all", "--",
-		"/bin/bash", "-c", "set -euo pipefail\ncd "+m.dir+"\n"+script)
+		"/bin/bash", "-c", "set -euo pipefail\ncd /srv\n"+script)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
 	return cmd
 }

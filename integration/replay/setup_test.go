@@ -53,11 +53,19 @@ type site struct {
 	logs     *harness.VictoriaLogs
 	metrics  *harness.VictoriaMetrics
 	consumer *harness.Breakwater
-	command  string // path of breakwater-replay
+	command  string   // path of breakwater-replay
+	configs  []string // of the consumer and the command
 }
 
 func startSite(t *testing.T) *site {
-	s := &site{kafka: harness.StartKafka(t, harness.KafkaOptions{Brokers: 1}), command: harness.BuildCommand(t, "breakwater-replay")}
+	s := startParts(t, "configs/consumer.yaml", quick)
+	s.startConsumer(t)
+	return s
+}
+
+// startParts starts everything but the consumer.
+func startParts(t *testing.T, configs ...string) *site {
+	s := &site{kafka: harness.StartKafka(t, harness.KafkaOptions{Brokers: 1}), command: harness.BuildCommand(t, "breakwater-replay"), configs: configs}
 	client, err := harness.NewKafkaClient(s.kafka.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
@@ -69,10 +77,11 @@ func startSite(t *testing.T) *site {
 	s.logs, s.metrics = startLogs(t, "victorialogs"), harness.StartVictoriaMetrics(t, harness.VictoriaMetricsOptions{
 		Args: []string{"-inmemoryDataFlushInterval=1s", "-dedup.minScrapeInterval=1ms"},
 	})
-	s.consumer = harness.StartBreakwater(t, harness.BreakwaterOptions{
-		Name: "consumer", Configs: []string{"configs/consumer.yaml", quick}, Env: s.env(s.logs),
-	})
 	return s
+}
+
+func (s *site) startConsumer(t *testing.T) {
+	s.consumer = harness.StartBreakwater(t, harness.BreakwaterOptions{Name: "consumer", Configs: s.configs, Env: s.env(s.logs)})
 }
 
 func startLogs(t *testing.T, name string) *harness.VictoriaLogs {
@@ -101,7 +110,7 @@ func (s *site) start(t *testing.T, source string, logs *harness.VictoriaLogs, ar
 	root, err := harness.Root()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	flags := []string{args[0], "-config", "configs/consumer.yaml," + quick, "-source", source}
+	flags := []string{args[0], "-config", strings.Join(s.configs, ","), "-source", source}
 	if args[0] == "run" {
 		flags = append(flags, "-bin", binary, "-progress", "500ms", "-log", filepath.Join(dir, "consumer.log"))
 	}

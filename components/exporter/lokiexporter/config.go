@@ -101,6 +101,7 @@ func validateCompression(compression configcompression.Type) error {
 
 // IdempotencyConfig is about asking Loki what it has of a request that may have been delivered before.
 type IdempotencyConfig struct {
+	// Enabled asks what Loki has before a record is sent again.
 	Enabled bool `mapstructure:"enabled"`
 	// Labels are the attributes of the resource that Loki has as labels of the stream (limits_config.otlp_config). Those
 	// that are there name the stream to ask for.

@@ -105,11 +105,13 @@ type Config struct {
 
 // TargetInfoConfig is about the series target_info.
 type TargetInfoConfig struct {
+	// Enabled sends the series for each resource with a service.name or service.instance.id.
 	Enabled bool `mapstructure:"enabled"`
 }
 
 // ResourceToTelemetryConfig makes attributes of the resource labels of its series.
 type ResourceToTelemetryConfig struct {
+	// Enabled makes every attribute of the resource a label.
 	Enabled bool `mapstructure:"enabled"`
 	// ExcludeServiceAttributes leaves out service.name, service.namespace and service.instance.id, which are in the
 	// labels job and instance.

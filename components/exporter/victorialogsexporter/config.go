@@ -89,9 +89,12 @@ type Config struct {
 
 // FieldsConfig is the mapping of each source of attributes.
 type FieldsConfig struct {
-	Record   MappingConfig `mapstructure:"record"`
-	Body     MappingConfig `mapstructure:"body"` // a body of type map
-	Scope    MappingConfig `mapstructure:"scope"`
+	// Record is about the attributes of the record.
+	Record MappingConfig `mapstructure:"record"`
+	Body   MappingConfig `mapstructure:"body"` // a body of type map
+	// Scope is about name, version and attributes of the scope.
+	Scope MappingConfig `mapstructure:"scope"`
+	// Resource is about the attributes of the resource.
 	Resource MappingConfig `mapstructure:"resource"`
 	// ObservedTimestamp is the name of a field for the observed timestamp, RFC 3339. Empty: it is not stored.
 	ObservedTimestamp string `mapstructure:"observed_timestamp"`
@@ -111,7 +114,9 @@ type MappingConfig struct {
 
 // TenantConfig names a tenant of VictoriaLogs. The zero value is the default tenant.
 type TenantConfig struct {
+	// AccountID is that of records without a tenant of their own.
 	AccountID uint32 `mapstructure:"account_id"`
+	// ProjectID is that of the same records.
 	ProjectID uint32 `mapstructure:"project_id"`
 	// FromAttribute is an attribute, of the record or else of the resource, with the tenant as `account` or
 	// `account:project`. Records that lack it belong to the tenant above. Each tenant has requests of its own.
@@ -140,19 +145,29 @@ type LimitsConfig struct {
 
 // ViolationConfig has an action for each limit.
 type ViolationConfig struct {
-	LineBytes      Action `mapstructure:"line_bytes"`
-	RowBytes       Action `mapstructure:"row_bytes"`
-	FieldCount     Action `mapstructure:"field_count"`
+	// LineBytes is for a row that is longer than a line may be: otlp, truncate, split or reject.
+	LineBytes Action `mapstructure:"line_bytes"`
+	// RowBytes is for a row over `max_row_bytes`: truncate, split or reject.
+	RowBytes Action `mapstructure:"row_bytes"`
+	// FieldCount is for a row with too many fields: stringify or reject.
+	FieldCount Action `mapstructure:"field_count"`
+	// FieldNameBytes is for a field with a name that is too long: stringify, truncate or reject.
 	FieldNameBytes Action `mapstructure:"field_name_bytes"`
-	StreamBytes    Action `mapstructure:"stream_bytes"`
-	Depth          Action `mapstructure:"depth"`
-	Future         Action `mapstructure:"future"`
-	Past           Action `mapstructure:"past"`
-	Tenant         Action `mapstructure:"tenant"`
+	// StreamBytes is for stream fields that are too long together: stringify, truncate or reject.
+	StreamBytes Action `mapstructure:"stream_bytes"`
+	// Depth is for maps that are nested deeper than `max_depth`: stringify or reject.
+	Depth Action `mapstructure:"depth"`
+	// Future is for a time that is too far ahead: clamp or reject.
+	Future Action `mapstructure:"future"`
+	// Past is for a time before the retention of the server: clamp or reject.
+	Past Action `mapstructure:"past"`
+	// Tenant is for a record whose tenant cannot be read: reject or default.
+	Tenant Action `mapstructure:"tenant"`
 }
 
 // IdempotencyConfig is about the content address that the rows of a request carry, and about asking for it.
 type IdempotencyConfig struct {
+	// Enabled sends the content address, and asks for it before a request that may have been stored is sent again.
 	Enabled bool `mapstructure:"enabled"`
 	// Field is the field that holds the content address.
 	Field string `mapstructure:"field"`

@@ -91,22 +91,30 @@ type Config struct {
 	// MissingAttribute is the attribute that `on_missing: mark` writes.
 	MissingAttribute string `mapstructure:"missing_attribute"`
 
-	Limits     LimitsConfig     `mapstructure:"limits"`
+	// Limits holds telemetry within what the backends store.
+	Limits LimitsConfig `mapstructure:"limits"`
+	// Provenance writes where each label comes from, to find out.
 	Provenance ProvenanceConfig `mapstructure:"provenance"`
 }
 
 // WriteToConfig has the places of the labels of each signal.
 type WriteToConfig struct {
-	Logs    []string `mapstructure:"logs"`
+	// Logs are the places of log records: resource, record. Nil means both.
+	Logs []string `mapstructure:"logs"`
+	// Metrics are those of data points. Nil means both.
 	Metrics []string `mapstructure:"metrics"`
-	Traces  []string `mapstructure:"traces"`
+	// Traces are those of spans, of which event and link are places, too. Nil means resource, record and event.
+	Traces []string `mapstructure:"traces"`
 }
 
 // OutputFormConfig has the form of the names of each signal.
 type OutputFormConfig struct {
-	Logs    string `mapstructure:"logs"`
+	// Logs is underscore, dotted or both. Empty means as declared.
+	Logs string `mapstructure:"logs"`
+	// Metrics is the same for data points.
 	Metrics string `mapstructure:"metrics"`
-	Traces  string `mapstructure:"traces"`
+	// Traces is the same for spans.
+	Traces string `mapstructure:"traces"`
 }
 
 // LimitsConfig holds telemetry within what the backends store. Zero means no limit.
@@ -127,6 +135,7 @@ type LimitsConfig struct {
 
 // ProvenanceConfig is for finding out where a label comes from.
 type ProvenanceConfig struct {
+	// Enabled writes it.
 	Enabled bool `mapstructure:"enabled"`
 	// Attribute holds the source of each label.
 	Attribute string `mapstructure:"attribute"`

@@ -20,9 +20,12 @@ type Config struct {
 	// ConsumerConfig holds the group, its timeouts and the fetch sizes. `autocommit` has no effect.
 	configkafka.ConsumerConfig `mapstructure:",squash"`
 
-	Logs    TopicEncodingConfig `mapstructure:"logs"`
+	// Logs says what is read by a pipeline of logs.
+	Logs TopicEncodingConfig `mapstructure:"logs"`
+	// Metrics says what is read by a pipeline of metrics.
 	Metrics TopicEncodingConfig `mapstructure:"metrics"`
-	Traces  TopicEncodingConfig `mapstructure:"traces"`
+	// Traces says what is read by a pipeline of traces.
+	Traces TopicEncodingConfig `mapstructure:"traces"`
 
 	// MessageMarking is accepted for the sake of upstream's configurations and has no effect.
 	MessageMarking MessageMarkingConfig `mapstructure:"message_marking"`
@@ -69,29 +72,37 @@ type TopicEncodingConfig struct {
 
 // MessageMarkingConfig is upstream's.
 type MessageMarkingConfig struct {
-	After            bool `mapstructure:"after"`
-	OnError          bool `mapstructure:"on_error"`
+	// After has no effect.
+	After bool `mapstructure:"after"`
+	// OnError has no effect.
+	OnError bool `mapstructure:"on_error"`
+	// OnPermanentError has no effect.
 	OnPermanentError bool `mapstructure:"on_permanent_error"`
 }
 
 // HeaderExtractionConfig names the headers that become resource attributes `kafka.header.<name>`.
 type HeaderExtractionConfig struct {
-	ExtractHeaders bool     `mapstructure:"extract_headers"`
-	Headers        []string `mapstructure:"headers"`
+	// ExtractHeaders copies them.
+	ExtractHeaders bool `mapstructure:"extract_headers"`
+	// Headers are the names of those that are copied.
+	Headers []string `mapstructure:"headers"`
 }
 
 // TelemetryConfig is upstream's.
 type TelemetryConfig struct {
+	// Metrics has no effect.
 	Metrics MetricsConfig `mapstructure:"metrics"`
 }
 
 // MetricsConfig is upstream's.
 type MetricsConfig struct {
+	// KafkaReceiverRecordsDelay has no effect.
 	KafkaReceiverRecordsDelay MetricConfig `mapstructure:"kafka_receiver_records_delay"`
 }
 
 // MetricConfig is upstream's.
 type MetricConfig struct {
+	// Enabled has no effect.
 	Enabled bool `mapstructure:"enabled"`
 }
 
@@ -105,6 +116,7 @@ type DurabilityConfig struct {
 
 // MergeConfig says which messages are merged and how far.
 type MergeConfig struct {
+	// Enabled merges them.
 	Enabled bool `mapstructure:"enabled"`
 	// MaxMessageBytes is the size up to which a message is merged with its neighbours.
 	MaxMessageBytes int `mapstructure:"max_message_bytes"`
