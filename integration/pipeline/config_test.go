@@ -240,6 +240,7 @@ func TestContractDefaults(t *testing.T) {
 		"standalone.yaml": {
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:LIVE_ENDPOINT:-127.0.0.1:13136}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/standalone}",
 			"${env:BREAKWATER_QUEUE_BYTES:-10000000000}",
 		},

@@ -34,7 +34,6 @@ const (
 	pollFailures = durability + "poll_failures"
 
 	letters         = "otelcol_exporter_dead_letter_store_letters"
-	refusedRecords  = "otelcol_connector_dead_letter_records"
 	lettersNotTaken = "otelcol_connector_dead_letter_failed_attempts"
 
 	findings = "otelcol_extension_lossless_findings"
