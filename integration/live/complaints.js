@@ -3,14 +3,14 @@
   const found = [];
   const name = (e) => `<${e.tagName.toLowerCase()}${e.id ? " id=" + e.id : ""}> "${e.textContent.trim().replace(/\s+/g, " ").slice(0, 40)}"`;
   const root = document.documentElement;
-  const visible = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(".hidden, [hidden], title") && getComputedStyle(e).clipPath === "none" && !e.closest("thead");
+  const visible = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(".hidden, [hidden], title") && getComputedStyle(e.closest("thead") ?? e).clipPath === "none";
   const all = [...document.body.querySelectorAll("*")].filter((e) => !e.closest("svg") && visible(e));
 
   if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} px wide in a window of ${root.clientWidth} px`);
   for (const e of all) {
     const box = e.getBoundingClientRect();
     if (box.width && (box.right > root.clientWidth + 0.5 || box.left < -0.5)) found.push(`${name(e)} is out of the window: ${box.left} to ${box.right}`);
-    if (getComputedStyle(e).overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1) found.push(`${name(e)} is cut: ${e.scrollWidth} px in ${e.clientWidth} px`);
+    if (e.tagName !== "METER" && getComputedStyle(e).overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1) found.push(`${name(e)} is cut: ${e.scrollWidth} px in ${e.clientWidth} px`);
   }
 
   // Contrast by WCAG 2: 4.5 to 1, for text of any size.

@@ -104,6 +104,8 @@ func hostOf(s sample) hostKey {
 func (q *agentQuerier) query(ctx context.Context, query string, at time.Time) ([]sample, error) {
 	target := strings.TrimSuffix(q.base, "/") + "/api/v1/query?" + url.Values{
 		"query": {query}, "time": {strconv.FormatInt(at.Unix(), 10)},
+		// VictoriaMetrics hides the last 30 s by default, in which not all series may have their sample yet.
+		"latency_offset": {"1ms"},
 	}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
