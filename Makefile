@@ -93,6 +93,10 @@ burst: build ## 200,000 new series in a minute through the shipped profiles on r
 label-table: build ## Write the table of docs/labels.md anew, from a run on real parts
 	cd integration && go test -count=1 -timeout 10m -run TestLabels ./labels -update
 
+.PHONY: live-screenshots
+live-screenshots: build ## Take the pictures of docs/live.md anew, of a pipeline of real parts in Chromium
+	cd integration && go test -count=1 -timeout 10m -run TestLive ./live -update
+
 # Cases by name or pattern, the seed of the schedules, who is tested, and a time for random faults.
 CASE  ?=
 SEED  ?=

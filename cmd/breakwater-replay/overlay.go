@@ -53,7 +53,7 @@ func (p *profile) consumerConfig(pl *plan, healthEndpoint string, metricsPort in
 
 	service := maps.Clone(child(p.raw, "service"))
 	service["extensions"] = slices.DeleteFunc(stringsOf(service["extensions"]), func(id string) bool {
-		return typeOf(id) == "pprof" || typeOf(id) == "zpages"
+		return typeOf(id) == "pprof" || typeOf(id) == "zpages" || typeOf(id) == "live"
 	})
 	pipelines := make(map[string]any)
 	for _, id := range p.pipelines {

@@ -29,6 +29,17 @@ func RequireLoki(tb testing.TB) string {
 	return binary
 }
 
+// RequireChromium returns the path of a Chromium, which it installs where it may. When it cannot, the test fails with what
+// to install.
+func RequireChromium(tb testing.TB) string {
+	tb.Helper()
+	path, err := preparer(tb).Chromium(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
 // RequireKafka returns the cached Apache Kafka and fetches it if need be, Java
 // and Maven included where it may install them. When it cannot, the test fails
 // with what to install: a suite without its real Kafka must not look green. Only

@@ -222,7 +222,7 @@ func TestContractDefaults(t *testing.T) {
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
-			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}", "${env:LIVE_ENDPOINT:-127.0.0.1:13135}",
 			"${env:METRICS_HOST:-127.0.0.1}", "${env:METRICS_PORT:-8889}",
 		},
 		"consumer-loki.yaml": {
@@ -236,12 +236,13 @@ func TestContractDefaults(t *testing.T) {
 			"${env:LOKI_ENDPOINT:-http://127.0.0.1:3100}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
-			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}", "${env:LIVE_ENDPOINT:-127.0.0.1:13135}",
 			"${env:METRICS_PORT:-8889}",
 		},
 		"standalone.yaml": {
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:LIVE_ENDPOINT:-127.0.0.1:13136}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/standalone}",
 			"${env:BREAKWATER_QUEUE_BYTES:-10000000000}",
 		},

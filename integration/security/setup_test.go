@@ -279,6 +279,9 @@ func requireNoSecrets(t *testing.T, b *harness.Breakwater) {
 		pages = append(pages, "http://"+b.Env("ZPAGES_ENDPOINT")+"/debug/"+page)
 	}
 	pages = append(pages, "http://"+b.Env("PPROF_ENDPOINT")+"/debug/pprof/cmdline")
+	if b.Name() == "consumer" {
+		pages = append(pages, b.LiveURL(), b.LiveURL()+"api/v1/state")
+	}
 	for _, page := range pages {
 		response, err := b.Client().Get(page)
 		require.NoError(t, err)

@@ -21,7 +21,11 @@ var clientsOf = map[string]func(*confmap.Conf) [][]string{
 		return append(components(conf, "exporters", "victorialogs"), watched(conf, "victorialogs")...)
 	},
 	"victoriametrics": func(conf *confmap.Conf) [][]string {
-		return append(components(conf, "exporters", "remote_write", "prometheusremotewrite"), watched(conf, "victoriametrics")...)
+		clients := append(components(conf, "exporters", "remote_write", "prometheusremotewrite"), watched(conf, "victoriametrics")...)
+		for _, path := range components(conf, "extensions", "live") {
+			clients = append(clients, append(path, "agents"))
+		}
+		return clients
 	},
 	"loki": func(conf *confmap.Conf) [][]string {
 		clients := components(conf, "exporters", "loki")

@@ -39,6 +39,7 @@ type state struct {
 }
 
 func (p *pipeline) showPlaces() {
+	say("  live     %s", p.consumer.LiveURL())
 	say("  logs     %s", p.logs.UI())
 	say("  metrics  %s", p.metrics.UI())
 	say("  agent    %s", p.agent.MetricsURL())
