@@ -113,6 +113,8 @@ func TestMonitoring(t *testing.T) {
 		assert.True(t, w.hasFired(alert), alert)
 	}
 
+	assert.Empty(t, w.unreadable())
+
 	ended := time.Now()
 	s.requirePanels(t, began, ended)
 	if *update {

@@ -31,11 +31,12 @@ func TestRulesOnTheirOwn(t *testing.T) {
 	t.Log(string(output))
 }
 
-// A test has minutes for what takes hours. So all times of the rules are divided by timeScale, with a floor for the ranges,
-// which have to hold some samples; the expressions and their thresholds stay.
+// A test has minutes for what takes hours. So all times of the rules are divided by timeScale; the expressions and their
+// thresholds stay. Ranges have a floor: a new series is found by the next query only after 10 s, because VictoriaMetrics
+// keeps for that long which series a filter has matched.
 const (
 	timeScale     = 120
-	shortestRange = 5 * time.Second
+	shortestRange = 15 * time.Second
 )
 
 var (

@@ -23,11 +23,13 @@ type watch struct {
 	mu    sync.Mutex
 	now   map[string]bool // by name and labels
 	fired map[string]time.Time
+	// wrong are annotations that are not as somebody who gets them could read them.
+	wrong map[string]bool
 	err   error
 }
 
 func startWatch(t *testing.T, vmalert *harness.VMAlert) *watch {
-	w := &watch{vmalert: vmalert, began: time.Now(), fired: map[string]time.Time{}}
+	w := &watch{vmalert: vmalert, began: time.Now(), fired: map[string]time.Time{}, wrong: map[string]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -57,6 +59,11 @@ func (w *watch) look(ctx context.Context) {
 		if a.State != "firing" {
 			continue
 		}
+		for _, name := range []string{"summary", "description", "runbook_url"} {
+			if text := a.Annotations[name]; text == "" || strings.Contains(text, "{{") || strings.Contains(text, "no value") {
+				w.wrong[a.Name+": "+name+": "+text] = true
+			}
+		}
 		key := describe(a)
 		w.now[key] = true
 		if _, before := w.fired[key]; !before {
@@ -70,7 +77,7 @@ func describe(a harness.Alert) string {
 	var labels []string
 	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
 		switch name {
-		case "alertname", "alertgroup", "severity", "partition", "instance", "node", "exporter":
+		case "alertname", "alertgroup", "severity", "instance", "node":
 		default:
 			labels = append(labels, name+"="+a.Labels[name])
 		}
@@ -115,6 +122,12 @@ func (w *watch) hasFired(want string) bool {
 		}
 	}
 	return false
+}
+
+func (w *watch) unreadable() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.wrong))
 }
 
 const alertTimeout = time.Minute
