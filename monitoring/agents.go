@@ -29,12 +29,9 @@ func agents() Dashboard {
 				},
 				{
 					Title: "Refused by the agent", Kind: Graph, Unit: PerSecond,
-					Means: "Records and data points that a receiver could not hand on. Files are read again, OTLP clients try again, scrapes are missed.",
-					Do:    "Over zero for long: the queue is full (Queue used), or memory_limiter is at its limit: see Memory.",
-					Queries: []Query{
-						{rate("otelcol_receiver_refused_log_records_total", ofHost, by), legend + " records"},
-						{rate("otelcol_receiver_refused_metric_points_total", ofHost, by), legend + " data points"},
-					},
+					Means:   "Records and data points that a receiver could not hand on. Files are read again, OTLP clients try again, scrapes are missed.",
+					Do:      "Over zero for long: the queue is full (Queue used), or memory_limiter is at its limit: see Memory.",
+					Queries: []Query{{`sum by (` + by + `, receiver) (rate({__name__=~"otelcol_receiver_refused_(log_records|metric_points)_total",` + ofHost + `}[$__rate_interval]))`, legend + " {{receiver}}"}},
 				},
 				{
 					Title: "Last seen", Kind: Graph, Unit: Seconds,
@@ -80,10 +77,10 @@ func agents() Dashboard {
 					Queries: []Query{{rate("otelcol_processor_label_preserve_missing_total", ofHost, "host_name, label"), "{{host_name}} {{label}}"}},
 				},
 				{
-					Title: "Label conflicts", Kind: Graph, Unit: PerSecond,
-					Means:   "Records for which a label was there twice with two values. One was kept, by the declared precedence.",
+					Title: "Label conflicts", Kind: Graph, Unit: Count,
+					Means:   "Records for which a label was there with two values, since the start of the agent. One was kept, by the declared precedence.",
 					Do:      "Find who says the other value: keep_conflicts of label_preserve writes it beside the label.",
-					Queries: []Query{{rate("otelcol_processor_label_preserve_conflicts_total", ofHost, "host_name, label"), "{{host_name}} {{label}}"}},
+					Queries: []Query{{total("otelcol_processor_label_preserve_conflicts_total", ofHost, "host_name, label"), "{{host_name}} {{label}}"}},
 				},
 				{
 					Title: "Ways to lose data", Kind: Graph, Unit: Count,

@@ -50,24 +50,24 @@ func consumer() Dashboard {
 			}},
 			{Title: "Read again, dead, lost", Panels: []Panel{
 				{
-					Title: "Rewinds", Kind: Graph, Unit: PerSecond,
-					Means:   "Partitions that were read again from their committed offset, by cause.",
+					Title: "Rewinds", Kind: Graph, Unit: Count,
+					Means:   "How often a partition was read again from its committed offset, by cause, since the start of the consumer.",
 					Do:      "backend_restarted: it had forgotten its last seconds, and has got them again. Often: find out why it restarts.",
-					Queries: []Query{{rate(kafka+"rewinds_total", "", "cause"), "{{cause}}"}},
+					Queries: []Query{{total(kafka+"rewinds_total", "", "cause"), "{{cause}}"}},
 				},
 				{
-					Title: "Read again", Kind: Graph, Unit: PerSecond,
-					Means:   "Messages that may have been delivered before. The backend is asked for them before they are sent.",
+					Title: "Read again", Kind: Graph, Unit: Count,
+					Means:   "Messages that may have been delivered before, since the start of the consumer. The backend is asked for them before they are sent.",
 					Do:      "Only after restarts, rebalances and rewinds. Without them: consumers that come and go, see Uptime.",
-					Queries: []Query{{rate(kafka+"redelivered_messages_total", "", "topic"), "{{topic}}"}},
+					Queries: []Query{{total(kafka+"redelivered_messages_total", "", "topic"), "{{topic}}"}},
 				},
 				{
-					Title: "Dead letters", Kind: Graph, Unit: PerSecond,
-					Means: "Messages that cannot be decoded, and records that the backend refuses for good. They are kept, with the reason.",
+					Title: "Dead letters", Kind: Graph, Unit: Count,
+					Means: "Messages that cannot be decoded, and records that the backend refuses for good, since the start of the consumer. They are kept, with the reason.",
 					Do:    "`make deadletters`, then docs/dead-letters.md.",
 					Queries: []Query{
-						{rate(kafka+"dead_letters_total", "", "topic, reason"), "{{topic}} {{reason}}"},
-						{rate("otelcol_connector_dead_letter_records_total", "", "signal, reason"), "{{signal}} {{reason}}"},
+						{total(kafka+"dead_letters_total", "", "topic, reason"), "{{topic}} {{reason}}"},
+						{total("otelcol_connector_dead_letter_records_total", "", "signal, reason"), "{{signal}} {{reason}}"},
 					},
 				},
 				{
@@ -91,16 +91,16 @@ func consumer() Dashboard {
 					Queries: []Query{{`histogram_quantile(0.99, sum by (le) (rate(` + logs + `request_duration_bucket"}[$__rate_interval])))`, "99 %"}},
 				},
 				{
-					Title: "Questions to the backend", Kind: Graph, Unit: PerSecond,
-					Means:   "How often it was asked for the rows of a request that may have been delivered before, by its answer.",
+					Title: "Questions to the backend", Kind: Graph, Unit: Count,
+					Means:   "How often it was asked for the rows of a request that may have been delivered before, by its answer, since the start of the consumer.",
 					Do:      "None in steady state. found: nothing was sent twice. failed: the backend cannot answer queries, and those requests wait.",
-					Queries: []Query{{`sum by (result) (rate(` + logs + `verifications_total"}[$__rate_interval]))`, "{{result}}"}},
+					Queries: []Query{{`sum by (result) (` + logs + `verifications_total"})`, "{{result}}"}},
 				},
 				{
-					Title: "Over a limit of VictoriaLogs", Kind: Graph, Unit: PerSecond,
-					Means:   "Records or fields that VictoriaLogs would drop in silence, by what was done instead.",
+					Title: "Over a limit of VictoriaLogs", Kind: Graph, Unit: Count,
+					Means:   "Records or fields that VictoriaLogs would drop in silence, by what was done instead, since the start of the consumer.",
 					Do:      "reject: it is a dead letter. past, clamp: older than VICTORIALOGS_RETENTION; their own time is in original_time.",
-					Queries: []Query{{rate("otelcol_exporter_victorialogs_violations_total", "", "kind, action"), "{{kind}} {{action}}"}},
+					Queries: []Query{{total("otelcol_exporter_victorialogs_violations_total", "", "kind, action"), "{{kind}} {{action}}"}},
 				},
 			}},
 			{Title: "Metrics", Panels: []Panel{
@@ -111,10 +111,10 @@ func consumer() Dashboard {
 					Queries: []Query{{rate("otelcol_exporter_remote_write_requests_total", "", "outcome"), "{{outcome}}"}},
 				},
 				{
-					Title: "Data points refused", Kind: Graph, Unit: PerSecond,
-					Means:   "Data points that the metrics backend cannot store, by the reason. They are dead letters.",
+					Title: "Data points refused", Kind: Graph, Unit: Count,
+					Means:   "Data points that the metrics backend cannot store, by the reason, since the start of the consumer. They are dead letters.",
 					Do:      "temporality: a program sends deltas. past: older than VICTORIAMETRICS_RETENTION. label_count: too many labels.",
-					Queries: []Query{{rate("otelcol_exporter_remote_write_refused_data_points_total", "", "reason"), "{{reason}}"}},
+					Queries: []Query{{total("otelcol_exporter_remote_write_refused_data_points_total", "", "reason"), "{{reason}}"}},
 				},
 			}},
 			{Title: "Cost", Panels: []Panel{

@@ -27,6 +27,8 @@ const (
 	refusedTopic = "logs-of-one-agent"
 	// smallQueue is what that agent has room for on its disk.
 	smallQueue = 24_000_000
+	// lookAround is for those whose lossless check is to find something soon.
+	lookAround = "yaml:extensions::lossless::runtime::interval: 1s"
 )
 
 // site is the whole pipeline, three agents, and what watches it.
@@ -64,6 +66,7 @@ func startSite(t *testing.T) *site {
 		Configs: []string{
 			"configs/consumer.yaml", "configs/consumer.d/kafka-metrics.yaml",
 			"configs/consumer.d/victorialogs-metrics.yaml", "configs/consumer.d/victoriametrics-metrics.yaml",
+			lookAround,
 		},
 		Env: merge(s.env, map[string]string{
 			"VICTORIALOGS_ENDPOINT": s.logs.URL(), "VICTORIAMETRICS_ENDPOINT": s.metrics.URL(),
@@ -92,7 +95,7 @@ func (s *site) startAgents(t *testing.T, written, refused *harness.LogWriter) {
 			"SITE_NAME": "", "DEPLOY_ENV": "",
 			"KAFKA_LOGS_TOPIC": refusedTopic, "BREAKWATER_QUEUE_BYTES": fmt.Sprint(smallQueue),
 		},
-		"yaml:extensions::lossless::runtime::interval: 1s",
+		lookAround,
 		"yaml:extensions::lossless::ignore::BW112: it is to be full soon")
 }
 
@@ -140,18 +143,23 @@ func (s *site) loseLogs(t *testing.T) {
 	require.NoError(t, deleted.Error())
 }
 
-// sendOTLP sends a request to an agent, in JSON.
-func sendOTLP(t *testing.T, agent *harness.Breakwater, signal, body string) {
+// sendOTLP sends a request to an agent, in JSON, and returns an error when it was not taken within the time.
+func sendOTLP(t *testing.T, within time.Duration, agent *harness.Breakwater, signal, body string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, agent.OTLPHTTP()+"/v1/"+signal, bytes.NewReader([]byte(body)))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
+	if err != nil {
+		return err
+	}
 	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", req.URL, resp.Status)
+	}
+	return nil
 }
 
 // undecodable is a message that is no OTLP.
@@ -176,12 +184,18 @@ func deltaMetric() string {
 			"dataPoints":[{"timeUnixNano":"%d","asInt":"1"}]}}]}]}]}`, time.Now().UnixNano())
 }
 
-// insertFromTheFuture gives VictoriaLogs a row that it answers for and does not store.
-func (s *site) insertFromTheFuture(t *testing.T) {
+// insertWrong gives both backends what they answer for and do not store, and asks what cannot be answered.
+func (s *site) insertWrong(t *testing.T) {
 	t.Helper()
-	require.NoError(t, s.logs.InsertJSON(t.Context(), []string{"host"}, harness.LogRow{
-		"_time": time.Now().Add(30 * 24 * time.Hour).UTC().Format(time.RFC3339), "_msg": "too early", "host": "somebody-else",
+	late := time.Now().Add(30 * 24 * time.Hour)
+	require.NoError(t, s.logs.InsertJSON(t.Context(), []string{"host"},
+		harness.LogRow{"_time": late.UTC().Format(time.RFC3339), "_msg": "from the future", "host": "somebody-else"},
+		harness.LogRow{"_time": time.Now().UTC().Format(time.RFC3339), "_msg": strings.Repeat("long", 1<<17), "host": "somebody-else"}))
+	require.NoError(t, s.metrics.Import(t.Context(), harness.MetricData{
+		Labels: harness.Series{"__name__": "from_the_future"}, Values: []float64{1}, Timestamps: []int64{late.UnixMilli()},
 	}))
+	_, err := s.logs.Query(t.Context(), "(((")
+	require.Error(t, err)
 }
 
 func startWriter(t *testing.T, name string, rate float64, bytesOfALine int) *harness.LogWriter {

@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -141,7 +142,7 @@ func (w *watch) requireFired(t *testing.T, want ...string) {
 		for _, alert := range want {
 			if !w.hasFired(alert) {
 				now, err := w.firing()
-				return fmt.Errorf("%s has not fired; firing: %v, %v", alert, now, err)
+				return errors.Join(fmt.Errorf("%s has not fired; firing: %v", alert, now), err)
 			}
 		}
 		return nil
@@ -149,37 +150,16 @@ func (w *watch) requireFired(t *testing.T, want ...string) {
 	t.Logf("%5.1f s: %s", time.Since(w.began).Seconds(), strings.Join(want, ", "))
 }
 
-// requireClear waits until none of the alerts fires.
-func (w *watch) requireClear(t *testing.T, gone ...string) {
-	t.Helper()
-	w.waitFor(t, "still firing", func() ([]string, error) {
-		var still []string
-		all, err := w.firing()
-		for _, alert := range all {
-			if slices.ContainsFunc(gone, func(name string) bool { return matches(alert, name) }) {
-				still = append(still, alert)
-			}
-		}
-		return still, err
-	})
-	t.Logf("%5.1f s: clear: %s", time.Since(w.began).Seconds(), strings.Join(gone, ", "))
-}
-
 // requireOnly waits until no other alert fires than these.
 func (w *watch) requireOnly(t *testing.T, expected ...string) {
-	t.Helper()
-	w.waitFor(t, "firing", func() ([]string, error) { return w.firing(expected...) })
-	t.Logf("%5.1f s: nothing fires but %s", time.Since(w.began).Seconds(), strings.Join(expected, ", "))
-}
-
-func (w *watch) waitFor(t *testing.T, what string, left func() ([]string, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), alertTimeout)
 	defer cancel()
 	require.NoError(t, harness.Eventually(ctx, 100*time.Millisecond, func(context.Context) error {
-		if alerts, err := left(); err != nil || len(alerts) > 0 {
-			return fmt.Errorf("%s: %v, %v", what, alerts, err)
+		if alerts, err := w.firing(expected...); err != nil || len(alerts) > 0 {
+			return errors.Join(fmt.Errorf("firing: %v", alerts), err)
 		}
 		return nil
 	}))
+	t.Logf("%5.1f s: nothing fires but %s", time.Since(w.began).Seconds(), strings.Join(expected, ", "))
 }
