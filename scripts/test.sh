@@ -23,9 +23,9 @@ make --no-print-directory validate size
 step "real parts: VictoriaLogs, VictoriaMetrics, Loki, Apache Kafka, Chromium"
 # Before the tests, so that what is missing is said first and not after ten minutes.
 if [ "${SKIP_KAFKA:-}" = 1 ]; then
-	(cd integration && go run ./cmd/prepare -backends -loki)
+	(cd integration && go run ./cmd/prepare -backends -vmalert -loki)
 else
-	(cd integration && go run ./cmd/prepare -backends -kafka -loki -chromium)
+	(cd integration && go run ./cmd/prepare -backends -vmalert -kafka -loki -chromium)
 fi
 
 step "unit tests under the race detector"

@@ -55,12 +55,17 @@ func (p *profile) consumerConfig(pl *plan, healthEndpoint string, metricsPort in
 	service["extensions"] = slices.DeleteFunc(stringsOf(service["extensions"]), func(id string) bool {
 		return typeOf(id) == "pprof" || typeOf(id) == "zpages" || typeOf(id) == "live"
 	})
+	// What feeds them: not the other topics, nor connectors that only other pipelines lead to.
+	feeds := map[string]bool{p.receiver: true}
+	for _, id := range p.pipelines {
+		for _, exporter := range stringsOf(child(p.raw, "service", "pipelines", id)["exporters"]) {
+			feeds[exporter] = true
+		}
+	}
 	pipelines := make(map[string]any)
 	for _, id := range p.pipelines {
 		pipeline := maps.Clone(child(p.raw, "service", "pipelines", id))
-		if slices.Contains(stringsOf(pipeline["receivers"]), p.receiver) {
-			pipeline["receivers"] = []string{p.receiver}
-		}
+		pipeline["receivers"] = slices.DeleteFunc(stringsOf(pipeline["receivers"]), func(id string) bool { return !feeds[id] })
 		pipelines[id] = pipeline
 	}
 	service["pipelines"] = pipelines

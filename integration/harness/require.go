@@ -18,6 +18,17 @@ func RequireBackends(tb testing.TB) prepare.Backends {
 	return backends
 }
 
+// RequireVMAlert returns the cached binaries that evaluate and test alert rules. It
+// builds those that are missing or out of date, and fails the test when that fails.
+func RequireVMAlert(tb testing.TB) prepare.VMAlert {
+	tb.Helper()
+	binaries, err := preparer(tb).VMAlert(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return binaries
+}
+
 // RequireLoki returns the cached binary of Loki. It builds it if it is missing or out
 // of date, which takes minutes, and fails the test when that fails.
 func RequireLoki(tb testing.TB) string {

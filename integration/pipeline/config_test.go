@@ -163,6 +163,51 @@ func TestBlocksAreAsSafeAsTheAgent(t *testing.T) {
 	}
 }
 
+// TestConsumerBlocks holds that each block of consumer.d is valid with every consumer, that it adds nothing to the way of data,
+// and that what it takes from the environment is in the README.
+func TestConsumerBlocks(t *testing.T) {
+	blocks, err := filepath.Glob(filepath.Join(root(t), "configs", "consumer.d", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, blocks)
+	profiles, err := filepath.Glob(filepath.Join(root(t), "configs", "consumer*.yaml"))
+	require.NoError(t, err)
+	for _, profile := range profiles {
+		b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: append([]string{profile}, blocks...)})
+		assert.NoError(t, b.Validate(t.Context()), profile)
+	}
+	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	require.NoError(t, err)
+	for _, path := range blocks {
+		name := filepath.Base(path)
+		t.Run(name, func(t *testing.T) {
+			b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: []string{"configs/consumer.yaml", path}})
+			require.NoError(t, b.Validate(t.Context()))
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			var block struct {
+				Exporters, Connectors, Extensions map[string]any
+				Service                           struct {
+					Extensions []string
+					Pipelines  map[string]struct{ Receivers, Exporters []string }
+				}
+			}
+			require.NoError(t, yaml.Unmarshal(text, &block))
+			assert.Empty(t, block.Exporters)
+			assert.Empty(t, block.Connectors)
+			assert.Empty(t, block.Extensions)
+			assert.Empty(t, block.Service.Extensions)
+			for id, p := range block.Service.Pipelines {
+				assert.True(t, strings.HasPrefix(id, "metrics/"), id)
+				// A call ends there, so that a backend that is away does not hold up a stop.
+				assert.Equal(t, []string{"dead_letter/own"}, p.Exporters, id)
+			}
+			for _, reference := range envReference.FindAllStringSubmatch(string(text), -1) {
+				assert.Regexp(t, "(?m)^\\|.*`"+reference[1]+"`.*`"+regexp.QuoteMeta(reference[2])+"`", string(readme))
+			}
+		})
+	}
+}
+
 var (
 	envReference = regexp.MustCompile(`\$\{env:([A-Z0-9_]+)(?::-([^}]*))?\}`)
 	listener     = regexp.MustCompile(`(?m)^\s*(?:listen_address|endpoint): \$\{env:[A-Z0-9_]+:-([^}]*)\}`)

@@ -106,7 +106,7 @@ func (p *pipeline) look(ctx context.Context) (s state, err error) {
 	if s.recordsInKafka, err = p.client.CountLogRecords(ctx, logsTopic); err != nil {
 		return s, err
 	}
-	if s.pointsInKafka, err = p.client.CountDataPoints(ctx, metricsTopic); err != nil {
+	if s.pointsInKafka, err = p.client.CountDataPoints(ctx, metricsTopic, "system."); err != nil {
 		return s, err
 	}
 

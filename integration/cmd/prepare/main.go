@@ -1,7 +1,8 @@
 // Command prepare provides the real parts of the integration tests: it builds
 // VictoriaLogs, vlagent and VictoriaMetrics, resolves Apache Kafka and builds Loki, into
 // .cache/ of the repository, and installs Chromium. What is there and up to date is left
-// alone. Without flags it does all but Loki and Chromium, which take minutes and few tests need.
+// alone. Without flags it does what most tests need: all but vmalert, Chromium, and Loki,
+// which takes minutes.
 package main
 
 import (
@@ -19,21 +20,22 @@ import (
 func main() {
 	backends := flag.Bool("backends", false, "build VictoriaLogs and VictoriaMetrics")
 	kafka := flag.Bool("kafka", false, "resolve Apache Kafka (needs Java 17 and Maven)")
+	vmalert := flag.Bool("vmalert", false, "build vmalert and vmalert-tool")
 	loki := flag.Bool("loki", false, "build Loki (5 to 10 minutes the first time)")
 	chromium := flag.Bool("chromium", false, "install Chromium (as root on Debian)")
 	flag.Parse()
-	if !*backends && !*kafka && !*loki && !*chromium {
+	if !*backends && !*kafka && !*vmalert && !*loki && !*chromium {
 		*backends, *kafka = true, true
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *backends, *kafka, *loki, *chromium); err != nil {
+	if err := run(ctx, *backends, *kafka, *vmalert, *loki, *chromium); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, backends, kafka, loki, chromium bool) error {
+func run(ctx context.Context, backends, kafka, vmalert, loki, chromium bool) error {
 	root, err := prepare.Root()
 	if err != nil {
 		return err
@@ -54,6 +56,13 @@ func run(ctx context.Context, backends, kafka, loki, chromium bool) error {
 		k, err := p.Kafka(ctx)
 		if err == nil {
 			fmt.Printf("Apache Kafka %s: %s, run by %s\n", k.Version, k.Dir, k.Java)
+		}
+		errs = append(errs, err)
+	}
+	if vmalert {
+		v, err := p.VMAlert(ctx)
+		if err == nil {
+			fmt.Printf("vmalert: %s\nvmalert-tool: %s\n", v.VMAlert, v.VMAlertTool)
 		}
 		errs = append(errs, err)
 	}

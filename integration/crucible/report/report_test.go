@@ -18,6 +18,7 @@ import (
 
 	"github.com/breakwater-otel/breakwater/integration/crucible/oracle"
 	"github.com/breakwater-otel/breakwater/integration/harness"
+	"github.com/breakwater-otel/breakwater/integration/plot"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -306,10 +307,10 @@ func TestRateIsOverASecond(t *testing.T) {
 	rates, last := rate(series)
 	assert.Equal(t, 10.0, last)
 	for _, p := range rates.written[2:] {
-		assert.Equal(t, 100.0, p.y, p.x)
+		assert.Equal(t, 100.0, p.Y, p.X)
 	}
 	for _, p := range rates.stored[2:] {
-		assert.Equal(t, 50.0, p.y, p.x)
+		assert.Equal(t, 50.0, p.Y, p.X)
 	}
 }
 
@@ -317,8 +318,8 @@ func TestTicks(t *testing.T) {
 	for highest, want := range map[float64][]float64{
 		1: {0, 0.5, 1}, 10: {0, 5, 10}, 31.5: {0, 10, 20, 30}, 640: {0, 200, 400, 600}, 12345: {0, 5000, 10000},
 	} {
-		assert.Equal(t, want, ticks(highest, 4))
+		assert.Equal(t, want, plot.Ticks(highest, 4))
 	}
-	assert.Equal(t, []string{"0", "500", "10 k", "12.5 k", "2 M"}, []string{amount(0), amount(500), amount(1e4), amount(12500), amount(2e6)})
+	assert.Equal(t, []string{"0", "500", "10 k", "12.5 k", "2 M"}, []string{plot.Amount(0), plot.Amount(500), plot.Amount(1e4), plot.Amount(12500), plot.Amount(2e6)})
 	assert.Equal(t, "1,234,567 999 -1,000", thousands(1234567)+" "+thousands(999)+" "+thousands(-1000))
 }
