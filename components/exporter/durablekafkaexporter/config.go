@@ -16,6 +16,7 @@ type Config struct {
 
 // LedgerConfig is about the delivery ledger.
 type LedgerConfig struct {
+	// Enabled has the records numbered.
 	Enabled bool `mapstructure:"enabled"`
 	// Agent is the name of this agent in the ledger. Empty: the name of the host.
 	Agent string `mapstructure:"agent"`

@@ -37,6 +37,7 @@ type durable[T any, E component.Component] struct {
 	storage *component.ID // of the queue; nil: it has none
 	id      component.ID
 	host    component.Host
+	queue   *queueHost
 
 	mu      sync.RWMutex // held for writing while the exporter is made anew
 	current E

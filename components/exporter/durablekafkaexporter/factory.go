@@ -51,6 +51,16 @@ type logsExporter struct {
 	*durable[plog.Logs, exporter.Logs]
 }
 
+// Start starts the exporter and its queue.
+func (e *logsExporter) Start(ctx context.Context, host component.Host) error {
+	return e.startQueued(ctx, host, e.Logs.Start)
+}
+
+// Shutdown ends both.
+func (e *logsExporter) Shutdown(ctx context.Context) error {
+	return e.shutdownQueued(ctx, e.Logs.Shutdown)
+}
+
 // ConsumeLogs returns nil when the queue has the logs.
 func (e *logsExporter) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	return e.stamped(ctx, logs, e.Logs.ConsumeLogs)
@@ -71,6 +81,16 @@ type metricsExporter struct {
 	*durable[pmetric.Metrics, exporter.Metrics]
 }
 
+// Start starts the exporter and its queue.
+func (e *metricsExporter) Start(ctx context.Context, host component.Host) error {
+	return e.startQueued(ctx, host, e.Metrics.Start)
+}
+
+// Shutdown ends both.
+func (e *metricsExporter) Shutdown(ctx context.Context) error {
+	return e.shutdownQueued(ctx, e.Metrics.Shutdown)
+}
+
 // ConsumeMetrics returns nil when the queue has the metrics.
 func (e *metricsExporter) ConsumeMetrics(ctx context.Context, metrics pmetric.Metrics) error {
 	return e.stamped(ctx, metrics, e.Metrics.ConsumeMetrics)
@@ -89,6 +109,16 @@ func createMetrics(ctx context.Context, set exporter.Settings, config component.
 type tracesExporter struct {
 	exporter.Traces
 	*durable[ptrace.Traces, exporter.Traces]
+}
+
+// Start starts the exporter and its queue.
+func (e *tracesExporter) Start(ctx context.Context, host component.Host) error {
+	return e.startQueued(ctx, host, e.Traces.Start)
+}
+
+// Shutdown ends both.
+func (e *tracesExporter) Shutdown(ctx context.Context) error {
+	return e.shutdownQueued(ctx, e.Traces.Shutdown)
 }
 
 // ConsumeTraces returns nil when the queue has the traces.
