@@ -78,6 +78,19 @@ func TestOffsetsCountOnce(t *testing.T) {
 	assert.Zero(t, got.Duplicated)
 }
 
+func TestTopicMadeAgain(t *testing.T) {
+	b, run := watching(t), runAt(now)
+	a := fresh(0)
+	a.TopicID = "one"
+	b.Settle(Settlement{Assignment: a, Offset: 3, Messages: []Message{{Stamp: stampOf("a", run, 0, 100)}, {Offset: 2, Stamp: stampOf("a", run, 100, 50)}}}, now)
+	again := fresh(0)
+	again.TopicID, again.End = "two", 9
+	b.Settle(Settlement{Assignment: again, Offset: 2, Messages: []Message{{Offset: 1, Stamp: stampOf("a", run, 150, 50, Announced{Run: run, Floor: 200})}}}, now)
+	got := only(t, b)
+	assert.Equal(t, uint64(200), got.Stored)
+	assert.Zero(t, got.Missing)
+}
+
 // A consumer that had no ledger has settled what nobody accounted.
 func TestWhatWasBeforeIsNotMissing(t *testing.T) {
 	old := runAt(now.Add(-time.Hour))

@@ -23,11 +23,12 @@ func (k sheetKey) key() []byte {
 
 // partitionValue is the value of a partition.
 type partitionValue struct {
-	Version     int   `json:"v"`
-	Generation  int   `json:"generation"`
-	Through     int64 `json:"through"`
-	Since       int64 `json:"since"`
-	SinceMillis int64 `json:"since_ms"`
+	Version     int    `json:"v"`
+	Generation  int    `json:"generation"`
+	Through     int64  `json:"through"`
+	Since       int64  `json:"since"`
+	SinceMillis int64  `json:"since_ms"`
+	TopicID     string `json:"topic_id,omitempty"`
 }
 
 // sheetValue is the value of an agent and a signal in a partition. Sets are those of set.append.
@@ -121,6 +122,7 @@ func (b *Book) readPartition(place Place, value []byte) error {
 		b.partitions[place] = p
 	}
 	p.generation, p.through, p.since, p.sinceMillis = v.Generation, v.Through, v.Since, v.SinceMillis
+	p.topicID = v.TopicID
 	return nil
 }
 
@@ -204,7 +206,7 @@ func (b *Book) Dirty() []Record {
 		if p.dirty {
 			p.dirty = false
 			records = append(records, Record{place.key(), mustJSON(partitionValue{
-				recordVersion, p.generation, p.through, p.since, p.sinceMillis,
+				recordVersion, p.generation, p.through, p.since, p.sinceMillis, p.topicID,
 			})})
 		}
 	}
