@@ -223,10 +223,10 @@ func (s *stamper) begin(count int) (handover, ledger.Stamp) {
 	defer s.mu.Unlock()
 	h := handover{s.next, uint64(count)}
 	s.next += h.count
+	s.open = append(s.open, h)
 	stamp := ledger.Stamp{Agent: s.agent, Signal: s.signal}
 	stamp.Append(ledger.Stamped{Run: s.run, First: h.first, Count: h.count, From: now, Until: now})
 	stamp.Announce(s.announced())
-	s.open = append(s.open, h)
 	s.changed = true
 	return h, stamp
 }

@@ -82,7 +82,7 @@ func settlement(a *ledger.Assignment, from, to int64) ledger.Settlement {
 }
 
 func assignment(committed int64) *ledger.Assignment {
-	return &ledger.Assignment{Place: ledger.Place{Group: group, Topic: topic}, Committed: committed, End: committed, Fresh: committed < 0}
+	return &ledger.Assignment{Place: ledger.Place{Group: group, Topic: topic}, Committed: committed, End: 1000, Fresh: committed < 0}
 }
 
 func stored(s *started) uint64 {

@@ -39,6 +39,7 @@ type partition struct {
 	// since is the offset from which on every message was accounted, and sinceMillis when that began; 0 where there never
 	// was one that was not.
 	since, sinceMillis int64
+	topicID            string
 	own, dirty         bool
 	stamped            bool // some of its messages have stamps
 	assignment         *Assignment
@@ -227,9 +228,19 @@ func (b *Book) assigned(a *Assignment, now time.Time) *partition {
 		if !a.Fresh {
 			p.since, p.sinceMillis = a.End, now.UnixMilli()
 		}
+	case p.topicID != "" && a.TopicID != "" && p.topicID != a.TopicID, a.End < p.through:
+		// The topic was made again: its offsets have other messages.
+		p.generation++
+		p.through = max(a.Committed, 0)
+		if !a.Fresh {
+			p.since, p.sinceMillis = a.End, now.UnixMilli()
+		}
 	case a.Committed > p.through:
 		p.through = a.Committed
 		p.since, p.sinceMillis = a.End, now.UnixMilli()
+	}
+	if a.TopicID != "" {
+		p.topicID = a.TopicID
 	}
 	p.assignment, p.restarts = a, 0
 	p.own, p.dirty = true, true

@@ -78,6 +78,19 @@ func TestOffsetsCountOnce(t *testing.T) {
 	assert.Zero(t, got.Duplicated)
 }
 
+func TestTopicMadeAgain(t *testing.T) {
+	b, run := watching(t), runAt(now)
+	a := fresh(0)
+	a.TopicID = "one"
+	b.Settle(Settlement{Assignment: a, Offset: 3, Messages: []Message{{Stamp: stampOf("a", run, 0, 100)}, {Offset: 2, Stamp: stampOf("a", run, 100, 50)}}}, now)
+	again := fresh(0)
+	again.TopicID, again.End = "two", 9
+	b.Settle(Settlement{Assignment: again, Offset: 2, Messages: []Message{{Offset: 1, Stamp: stampOf("a", run, 150, 50, Announced{Run: run, Floor: 200})}}}, now)
+	got := only(t, b)
+	assert.Equal(t, uint64(200), got.Stored)
+	assert.Zero(t, got.Missing)
+}
+
 // A consumer that had no ledger has settled what nobody accounted.
 func TestWhatWasBeforeIsNotMissing(t *testing.T) {
 	old := runAt(now.Add(-time.Hour))
@@ -200,15 +213,38 @@ func TestOldRunsAreAddedUp(t *testing.T) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	for _, r := range []Record{
-		{}, {[]byte(`{}`), nil}, {[]byte(`["g","t",0]`), []byte(`{`)}, {[]byte(`["g","t",0]`), []byte(`{"v":2}`)},
-		{[]byte(`["g","t","x"]`), []byte(`{"v":1}`)}, {[]byte(`["g","t",0,"a","unknown"]`), []byte(`{"v":1}`)},
-		{[]byte(`["g","t",0,"a","logs"]`), []byte(`{"v":1,"runs":[{"run":"x"}]}`)},
-		{[]byte(`["g","t",0,"a","logs"]`), []byte(`{"v":1,"runs":[{"run":"01","have":"AQ=="}]}`)},
-		{[]byte(`["g","t",0,"a","logs"]`), []byte(`{"v":1,"folded":{"through":"?"}}`)},
-	} {
-		assert.ErrorIs(t, NewBook(time.Minute).Read(r), errRecord, "%s %s", r.Key, r.Value)
+	book, a := watching(t), fresh(0)
+	book.Settle(Settlement{Assignment: a, Offset: 1, Messages: []Message{{Stamp: stampOf("a", runAt(now), 0, 10)}}}, now)
+	good := book.Dirty()
+	require.Len(t, good, 2)
+	for _, r := range good {
+		require.NoError(t, NewBook(time.Minute).Read(r))
+		for n := range r.Value {
+			require.ErrorIs(t, NewBook(time.Minute).Read(Record{r.Key, r.Value[:n]}), errRecord)
+		}
+		later := slices.Clone(r.Value)
+		later[0] = recordVersion + 1
+		require.ErrorIs(t, NewBook(time.Minute).Read(Record{r.Key, later}), errRecord)
+		for _, key := range []string{"", "g\x00t", "g\x00t\x00x", "g\x00t\x000\x00unknown\x00a", "g\x00t\x000\x00logs"} {
+			require.ErrorIs(t, NewBook(time.Minute).Read(Record{[]byte(key), r.Value}), errRecord, "%q", key)
+		}
 	}
+}
+
+func FuzzRead(f *testing.F) {
+	book := NewBook(time.Minute)
+	book.Settle(Settlement{Assignment: fresh(0), Offset: 1, Messages: []Message{{Stamp: stampOf("a", runAt(now), 0, 10)}}}, now)
+	for _, r := range book.Dirty() {
+		f.Add(r.Key, r.Value)
+	}
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		b := NewBook(time.Minute)
+		b.Watch("g")
+		if b.Read(Record{key, value}) == nil {
+			b.Review(now)
+			b.Accounts()
+		}
+	})
 }
 
 // A site is a model of agents, Kafka and consumers, with a topic of the ledger, and with the truth.

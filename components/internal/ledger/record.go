@@ -1,70 +1,119 @@
 package ledger
 
 import (
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
+	"math"
+	"strconv"
+	"strings"
 )
 
 // Record is one of the topic of the ledger.
 type Record struct{ Key, Value []byte }
 
-// recordVersion is in each value. A later one may be of any form, and is passed over.
+// recordVersion is the first byte of each value. One of a later version is passed over.
 const recordVersion = 1
 
-// The key of a record is an array in JSON: of a partition its Place, and of a sheet the agent and the signal, too.
-func (p Place) key() []byte { return mustJSON([]any{p.Group, p.Topic, p.Partition}) }
+// The key of a record is a text: group, topic and partition, and of a sheet the signal and the agent, which are separated by
+// a character that is in none of them but the last.
+const keySeparator = "\x00"
+
+func (p Place) key() []byte {
+	return []byte(p.Group + keySeparator + p.Topic + keySeparator + strconv.Itoa(int(p.Partition)))
+}
 
 func (k sheetKey) key() []byte {
-	return mustJSON([]any{k.Group, k.Topic, k.Partition, k.agent, k.signal.String()})
+	return append(k.Place.key(), keySeparator+k.signal.String()+keySeparator+k.agent...)
 }
 
-// partitionValue is the value of a partition.
-type partitionValue struct {
-	Version     int   `json:"v"`
-	Generation  int   `json:"generation"`
-	Through     int64 `json:"through"`
-	Since       int64 `json:"since"`
-	SinceMillis int64 `json:"since_ms"`
-}
-
-// sheetValue is the value of an agent and a signal in a partition. Sets are those of set.append.
-type sheetValue struct {
-	Version     int               `json:"v"`
-	Generation  int               `json:"generation"`
-	Through     int64             `json:"through"`
-	Records     uint64            `json:"records"`
-	Dead        uint64            `json:"dead,omitempty"`
-	SinceMillis int64             `json:"since_ms,omitempty"`
-	First       map[string]uint64 `json:"first,omitempty"` // by run
-	LastMillis  int64             `json:"last_ms,omitempty"`
-	DelayMillis int64             `json:"delay_ms,omitempty"`
-	Folded      *foldedValue      `json:"folded,omitempty"`
-	Runs        []runValue        `json:"runs,omitempty"`
-}
-
-type foldedValue struct {
-	Through string `json:"through"` // the last run
-	Records uint64 `json:"records"`
-	Missing uint64 `json:"missing,omitempty"`
-}
-
-type runValue struct {
-	Run   string `json:"run"`
-	Floor uint64 `json:"floor"`
-	Final bool   `json:"final,omitempty"`
-	Have  []byte `json:"have"`
-	Void  []byte `json:"void,omitempty"`
-}
-
-func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
+func parseKey(key []byte) (place Place, sheet *sheetKey, err error) {
+	fields := strings.SplitN(string(key), keySeparator, 5)
+	if len(fields) != 3 && len(fields) != 5 {
+		return place, nil, fmt.Errorf("%w: key", errRecord)
+	}
+	partition, err := strconv.ParseInt(fields[2], 10, 32)
 	if err != nil {
-		panic(err) // of texts and numbers only
+		return place, nil, fmt.Errorf("%w: key", errRecord)
+	}
+	place = Place{fields[0], fields[1], int32(partition)}
+	if len(fields) == 3 {
+		return place, nil, nil
+	}
+	signal, ok := signalOf(fields[3])
+	if !ok {
+		return place, nil, fmt.Errorf("%w: key", errRecord)
+	}
+	return place, &sheetKey{place, fields[4], signal}, nil
+}
+
+func (p *partition) append(b []byte) []byte {
+	b = append(b, recordVersion)
+	for _, n := range []int64{int64(p.generation), p.through, p.since, p.sinceMillis} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return appendBytes(b, []byte(p.topicID))
+}
+
+func parsePartition(b []byte) (p partition, ok bool) {
+	d := decoder{b: b}
+	version := d.byte()
+	p = partition{generation: d.int(), through: d.int64(), since: d.int64(), sinceMillis: d.int64(), topicID: string(d.bytes(maxAgentBytes))}
+	return p, version == recordVersion && !d.failed
+}
+
+// appendSheet writes what a sheet and its agent are.
+func appendSheet(b []byte, s *sheet, a *agent) []byte {
+	b = append(b, recordVersion)
+	for _, n := range []uint64{
+		uint64(s.generation), uint64(s.through), s.records, s.dead, uint64(s.sinceMillis), uint64(a.lastMillis), uint64(a.delayMillis),
+		uint64(a.folded.through), a.folded.records, a.folded.missing, uint64(len(s.first)),
+	} {
+		b = binary.AppendUvarint(b, n)
+	}
+	for id, first := range s.first {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(id)), first)
+	}
+	b = binary.AppendUvarint(b, uint64(len(a.runs)))
+	for id, r := range a.runs {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(id)), r.floor)
+		final := byte(0)
+		if r.final {
+			final = flagFinal
+		}
+		b = append(b, final)
+		b = appendBytes(b, r.have.append(nil))
+		b = appendBytes(b, r.void.append(nil))
 	}
 	return b
+}
+
+func appendBytes(b, value []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(value))), value...)
+}
+
+// parseSheet reads what appendSheet wrote.
+func parseSheet(b []byte) (s sheet, a agent, ok bool) {
+	d := decoder{b: b}
+	version := d.byte()
+	s = sheet{generation: d.int(), through: d.int64(), records: d.uvarint(), dead: d.uvarint(), sinceMillis: d.int64(), first: map[RunID]uint64{}}
+	a = agent{lastMillis: d.int64(), delayMillis: d.int64(), runs: map[RunID]*run{}}
+	a.folded = folded{RunID(d.uvarint()), d.uvarint(), d.uvarint()}
+	for range d.length(2) {
+		id := RunID(d.uvarint())
+		s.first[id] = d.uvarint()
+	}
+	for range d.length(5) {
+		id := RunID(d.uvarint())
+		r := &run{floor: d.uvarint(), final: d.byte()&flagFinal != 0}
+		var haveErr, voidErr error
+		r.have, haveErr = parseSet(d.bytes(math.MaxInt))
+		r.void, voidErr = parseSet(d.bytes(math.MaxInt))
+		d.failed = d.failed || haveErr != nil || voidErr != nil
+		a.runs[id] = r
+	}
+	return s, a, version == recordVersion && !d.failed
 }
 
 var errRecord = errors.New("not a record of the ledger")
@@ -83,44 +132,23 @@ func (b *Book) Read(r Record) error {
 	return b.readSheet(*sheet, r.Value)
 }
 
-func parseKey(key []byte) (place Place, sheet *sheetKey, err error) {
-	var agent, signal string
-	fields := []any{&place.Group, &place.Topic, &place.Partition, &agent, &signal}
-	var raw []json.RawMessage
-	if err := json.Unmarshal(key, &raw); err != nil || len(raw) != 3 && len(raw) != 5 {
-		return place, nil, fmt.Errorf("%w: key", errRecord)
-	}
-	for i, r := range raw {
-		if err := json.Unmarshal(r, fields[i]); err != nil {
-			return place, nil, fmt.Errorf("%w: key", errRecord)
-		}
-	}
-	if len(raw) == 3 {
-		return place, nil, nil
-	}
-	s, ok := signalOf(signal)
-	if !ok {
-		return place, nil, fmt.Errorf("%w: key", errRecord)
-	}
-	return place, &sheetKey{place, agent, s}, nil
-}
-
 func (b *Book) readPartition(place Place, value []byte) error {
-	var v partitionValue
-	if err := json.Unmarshal(value, &v); err != nil || v.Version != recordVersion {
+	v, ok := parsePartition(value)
+	if !ok {
 		return fmt.Errorf("%w: value", errRecord)
 	}
 	p, known := b.partitions[place]
-	if known && !later(v.Generation, v.Through, p.generation, p.through) {
+	if known && !later(v.generation, v.through, p.generation, p.through) {
 		// What was written over it has less: it is written again.
-		p.dirty = p.dirty || p.own && later(p.generation, p.through, v.Generation, v.Through)
+		p.dirty = p.dirty || p.own && later(p.generation, p.through, v.generation, v.through)
 		return nil
 	}
 	if !known {
 		p = &partition{}
 		b.partitions[place] = p
 	}
-	p.generation, p.through, p.since, p.sinceMillis = v.Generation, v.Through, v.Since, v.SinceMillis
+	p.generation, p.through, p.since, p.sinceMillis = v.generation, v.through, v.since, v.sinceMillis
+	p.topicID = v.topicID
 	return nil
 }
 
@@ -133,46 +161,29 @@ func later(generation int, through int64, thanGeneration int, thanThrough int64)
 }
 
 func (b *Book) readSheet(key sheetKey, value []byte) error {
-	var v sheetValue
-	if err := json.Unmarshal(value, &v); err != nil || v.Version != recordVersion {
+	v, said, ok := parseSheet(value)
+	if !ok {
 		return fmt.Errorf("%w: value", errRecord)
 	}
-	runs := make([]Announced, len(v.Runs))
-	have := make([]set, len(v.Runs))
-	for i, r := range v.Runs {
-		id, err := parseRunID(r.Run)
-		void, voidErr := parseSet(r.Void)
-		set, setErr := parseSet(r.Have)
-		if err = errors.Join(err, voidErr, setErr); err != nil {
-			return fmt.Errorf("%w: run: %w", errRecord, err)
-		}
-		runs[i], have[i] = Announced{Run: id, Floor: r.Floor, Final: r.Final, void: void}, set
-	}
 	a := b.agent(key)
-	if v.Folded != nil {
-		through, err := parseRunID(v.Folded.Through)
-		if err != nil {
-			return fmt.Errorf("%w: folded: %w", errRecord, err)
-		}
-		if through > a.folded.through {
-			a.folded = folded{through, v.Folded.Records, v.Folded.Missing}
-			maps.DeleteFunc(a.runs, func(id RunID, _ *run) bool { return id <= through })
-		}
+	if said.folded.through > a.folded.through {
+		a.folded = said.folded
+		maps.DeleteFunc(a.runs, func(id RunID, _ *run) bool { return id <= said.folded.through })
 	}
-	for i, said := range runs {
-		if said.Run <= a.folded.through {
+	for id, r := range said.runs {
+		if id <= a.folded.through {
 			continue
 		}
-		r := a.run(said.Run)
-		r.announce(said)
-		r.have.union(have[i])
+		known := a.run(id)
+		known.announce(Announced{Floor: r.floor, Final: r.final, void: r.void})
+		known.have.union(r.have)
 	}
-	if v.LastMillis > a.lastMillis {
-		a.lastMillis, a.delayMillis = v.LastMillis, v.DelayMillis
+	if said.lastMillis > a.lastMillis {
+		a.lastMillis, a.delayMillis = said.lastMillis, said.delayMillis
 	}
 	s, known := b.sheets[key]
-	if known && !later(v.Generation, v.Through, s.generation, s.through) {
-		if s.own && later(s.generation, s.through, v.Generation, v.Through) {
+	if known && !later(v.generation, v.through, s.generation, s.through) {
+		if s.own && later(s.generation, s.through, v.generation, v.through) {
 			b.dirtySheets[key] = true
 		}
 		return nil
@@ -180,13 +191,8 @@ func (b *Book) readSheet(key sheetKey, value []byte) error {
 	if !known {
 		s = b.newSheet(key)
 	}
-	s.generation, s.through, s.records, s.dead, s.sinceMillis = v.Generation, v.Through, v.Records, v.Dead, v.SinceMillis
-	clear(s.first)
-	for text, first := range v.First {
-		if id, err := parseRunID(text); err == nil {
-			s.first[id] = first
-		}
-	}
+	s.generation, s.through, s.records, s.dead, s.sinceMillis = v.generation, v.through, v.records, v.dead, v.sinceMillis
+	s.first = v.first
 	return nil
 }
 
@@ -197,15 +203,13 @@ func (b *Book) Dirty() []Record {
 	defer b.mu.Unlock()
 	var records []Record
 	for key := range b.dirtySheets {
-		records = append(records, Record{key.key(), b.sheetValue(key)})
+		records = append(records, Record{key.key(), appendSheet(nil, b.sheets[key], b.agent(key))})
 	}
 	clear(b.dirtySheets)
 	for place, p := range b.partitions {
 		if p.dirty {
 			p.dirty = false
-			records = append(records, Record{place.key(), mustJSON(partitionValue{
-				recordVersion, p.generation, p.through, p.since, p.sinceMillis,
-			})})
+			records = append(records, Record{place.key(), p.append(nil)})
 		}
 	}
 	return records
@@ -225,28 +229,4 @@ func (b *Book) Failed(records []Record) {
 			b.partitions[place].dirty = true
 		}
 	}
-}
-
-func (b *Book) sheetValue(key sheetKey) []byte {
-	s, a := b.sheets[key], b.agent(key)
-	v := sheetValue{
-		Version: recordVersion, Generation: s.generation, Through: s.through, Records: s.records, Dead: s.dead,
-		SinceMillis: s.sinceMillis, LastMillis: a.lastMillis, DelayMillis: a.delayMillis,
-	}
-	if len(s.first) > 0 {
-		v.First = make(map[string]uint64, len(s.first))
-		for id, first := range s.first {
-			v.First[id.String()] = first
-		}
-	}
-	if a.folded.through != 0 {
-		v.Folded = &foldedValue{a.folded.through.String(), a.folded.records, a.folded.missing}
-	}
-	for _, id := range slices.Sorted(maps.Keys(a.runs)) {
-		r := a.runs[id]
-		v.Runs = append(v.Runs, runValue{
-			Run: id.String(), Floor: r.floor, Final: r.final, Have: r.have.append(nil), Void: r.void.append(nil),
-		})
-	}
-	return mustJSON(v)
 }

@@ -14,6 +14,8 @@ type Assignment struct {
 	Place
 	// Committed is what the group has committed, or -1; End is where the partition ended when it was assigned.
 	Committed, End int64
+	// TopicID is another one when the topic was deleted and made again. Empty: it is not known.
+	TopicID string
 	// Fresh: nothing of the partition was read or deleted before.
 	Fresh bool
 }

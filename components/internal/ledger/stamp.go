@@ -277,6 +277,18 @@ func (d *decoder) uvarint() uint64 {
 	return n
 }
 
+// int64 reads a number that was not negative.
+func (d *decoder) int64() int64 {
+	n := d.uvarint()
+	if n > math.MaxInt64 {
+		d.fail()
+		return 0
+	}
+	return int64(n)
+}
+
+func (d *decoder) int() int { return int(d.int64()) }
+
 func (d *decoder) bytes(most int) []byte {
 	n := d.uvarint()
 	if n > uint64(len(d.b)) || n > uint64(most) {

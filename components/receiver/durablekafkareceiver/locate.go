@@ -22,6 +22,8 @@ type location struct {
 	start, end int64
 	// startAt and until are the offsets in the configuration, or those of its times, or -1.
 	startAt, until int64
+	// topicID is another one when the topic was made again. Empty: not known.
+	topicID string
 }
 
 // listTimeout bounds the questions for offsets.
@@ -49,6 +51,11 @@ func (r *kafkaReceiver) list(ctx context.Context, topics ...string) (func(topicP
 		untils, timeErr = r.admin.ListOffsetsAfterMilli(ctx, r.until.UnixMilli(), topics...)
 		err = errors.Join(err, timeErr)
 	}
+	var topicIDs kadm.TopicDetails
+	if r.accountant != nil {
+		// Without it a topic that was made again is found by its end, if that is lower.
+		topicIDs, _ = r.admin.ListTopics(ctx, topics...)
+	}
 	return func(tp topicPartition) (location, error) {
 		var failed error
 		lookup := func(listed kadm.ListedOffsets) int64 {
@@ -75,6 +82,9 @@ func (r *kafkaReceiver) list(ctx context.Context, topics ...string) (func(topicP
 			l.until = lookup(untils)
 		case r.untilOffsets != nil:
 			l.until = offsetOr(r.untilOffsets, tp.partition, 0)
+		}
+		if topic, ok := topicIDs[tp.topic]; ok && topic.Err == nil {
+			l.topicID = topic.ID.String()
 		}
 		return l, failed
 	}, err
@@ -185,7 +195,7 @@ func (s *session) account(commit commitOf, l location) {
 	s.r.accountant.Watch(s.r.config.GroupID, []string{s.topic})
 	s.entries = entries{assignment: &accounts.Assignment{
 		Place:     accounts.Place{Group: s.r.config.GroupID, Topic: s.topic, Partition: s.partition},
-		Committed: commit.offset, End: l.end,
+		Committed: commit.offset, End: l.end, TopicID: l.topicID,
 		Fresh: commit.offset < 0 && l.start == 0 && s.r.initial(l) == 0,
 	}}
 }
