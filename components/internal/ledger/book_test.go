@@ -513,7 +513,7 @@ func (s *site) announced(a *modelAgent) map[RunID]uint64 {
 	return floors
 }
 
-var seeds = flag.Uint64("seeds", 300, "how many schedules TestAccountIsTheTruth runs")
+var seeds = flag.Uint64("seeds", 3000, "how many schedules TestAccountIsTheTruth runs")
 
 // Whatever happens, in whatever order: the account is that of somebody who has seen everything.
 func TestAccountIsTheTruth(t *testing.T) {
