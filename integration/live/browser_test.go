@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func waitText(t *testing.T, ctx context.Context, selector, text string) { //noli
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	require.NoError(t, harness.Eventually(patient, 250*time.Millisecond, func(context.Context) error {
-		found, err := chromedp.Run(patient, chromedp.Text(selector, chromedp.ByQuery))
+		found, err := chromedp.Run(patient, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q).innerText`, selector)))
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
@@ -55,7 +56,7 @@ func TestLive(t *testing.T) {
 
 	// Somebody has the page open while it happens, and has opened the partitions.
 	open := b.tab(t, looks[0])
-	do(t, open, chromedp.Click("#partitions-0-summary", chromedp.ByQuery))
+	do(t, open, chromedp.Click(chromedp.CSS("#partitions-0-summary")))
 	require.True(t, ask[bool](t, open, `window.mark = true`))
 
 	require.NoError(t, p.logs.Stop(t.Context()))

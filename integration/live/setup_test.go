@@ -69,7 +69,7 @@ type state struct {
 	Problems []struct{ Code, Title string }
 	Topics   []struct {
 		Name       string
-		Partitions []json.RawMessage
+		Partitions []struct{}
 		Lag        int64   `json:"lag_messages"`
 		LagSeconds float64 `json:"lag_seconds"`
 		Unsettled  int64   `json:"unsettled_messages"`
@@ -86,7 +86,9 @@ type state struct {
 			Host string `json:"host_name"`
 		}
 	}
-	History []struct{ Lag []float64 }
+	History []struct {
+		Lag []float64 `json:"lag_messages"`
+	}
 }
 
 // has says whether there is a problem of the kind.
