@@ -96,8 +96,6 @@ func TestJudge(t *testing.T) {
 	forbidding := func(r Result, n ...Number) Result { r.Forbids = n; return r }
 	unsynced := KnownLoss{Name: "unsynced", Case: "consumer-kill", Profile: "breakwater", Numbers: []Number{Lost, Retimed}}
 	copies := KnownLoss{Name: "copies", Case: "consumer-kill", Profile: "breakwater", Numbers: []Number{Duplicated}}
-	race := unsynced
-	race.Race = true
 	elsewhere := unsynced
 	elsewhere.Case = "another"
 	rival := unsynced
@@ -129,8 +127,6 @@ func TestJudge(t *testing.T) {
 		"known, and something else":    {with(func(w *oracle.WriterReport) { w.Lost, w.Unwritten = 2, 1 }), []KnownLoss{unsynced}, Fails, "unsynced", []string{"2 lost (known: unsynced)", "1 unwritten"}},
 		"known, by another profile":    {with(func(w *oracle.WriterReport) { w.Lost = 2 }), []KnownLoss{rival}, Fails, "holds", []string{"2 lost"}},
 		"known, and holds":             {good(), []KnownLoss{unsynced}, Stale, "unsynced", []string{`the known loss "unsynced" did not happen: take it from the list`}},
-		"a known race, and holds":      {good(), []KnownLoss{race}, Holds, "unsynced", nil},
-		"a known race, and lost":       {with(func(w *oracle.WriterReport) { w.Lost = 2 }), []KnownLoss{race}, KnownFailure, "unsynced", []string{"2 lost (known: unsynced)"}},
 		"one of two known holds":       {with(func(w *oracle.WriterReport) { w.Lost = 2 }), []KnownLoss{unsynced, {Name: "x", Case: "consumer-kill", Profile: "breakwater", Numbers: []Number{Corrupted}}}, Stale, "unsynced, x", []string{"2 lost (known: unsynced)", `the known loss "x" did not happen: take it from the list`}},
 		"fails and stale":              {with(func(w *oracle.WriterReport) { w.Corrupted = 1 }), []KnownLoss{unsynced}, Fails, "unsynced", []string{"1 corrupted", `the known loss "unsynced" did not happen: take it from the list`}},
 		"known copies where forbidden": {forbidding(good(), Duplicated), []KnownLoss{copies}, KnownFailure, "copies", []string{"3 duplicated (known: copies)"}},
