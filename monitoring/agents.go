@@ -28,10 +28,10 @@ func agents() Dashboard {
 					Queries: []Query{{rate("otelcol_receiver_accepted_metric_points_total", ofHost, by+", receiver"), legend + " {{receiver}}"}},
 				},
 				{
-					Title: "Refused by the agent", Kind: Graph, Unit: PerSecond,
-					Means:   "Records and data points that a receiver could not hand on. Files are read again, OTLP clients try again, scrapes are missed.",
-					Do:      "Over zero for long: the queue is full (Queue used), or memory_limiter is at its limit: see Memory.",
-					Queries: []Query{{`sum by (` + by + `, receiver) (rate({__name__=~"otelcol_receiver_refused_(log_records|metric_points)_total",` + ofHost + `}[$__rate_interval]))`, legend + " {{receiver}}"}},
+					Title: "Refused by the agent", Kind: Graph, Unit: Count,
+					Means:   "Records and data points that a receiver could not hand on, since the start of the agent. Files are read again, OTLP clients try again, scrapes are missed.",
+					Do:      "Growing: the queue is full (Queue used), or memory_limiter is at its limit: see Memory.",
+					Queries: []Query{{`sum by (` + by + `, receiver) ({__name__=~"otelcol_receiver_refused_(log_records|metric_points)_total",` + ofHost + `})`, legend + " {{receiver}}"}},
 				},
 				{
 					Title: "Last seen", Kind: Graph, Unit: Seconds,

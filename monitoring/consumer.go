@@ -26,7 +26,7 @@ func consumer() Dashboard {
 				{
 					Title: "Lag by partition", Kind: Graph, Unit: Count,
 					Means:   "Messages that have not been handed on, by partition.",
-					Do:      "One partition alone: its consumer is stuck on a message (Errors of deliveries), or one key has all the load.",
+					Do:      "One partition alone: its consumer is stuck on a message (its log says on which), or one key has all the load.",
 					Queries: []Query{{highest(kafka+"lag", "", "topic, partition"), "{{topic}} {{partition}}"}},
 				},
 				{
@@ -38,14 +38,8 @@ func consumer() Dashboard {
 				{
 					Title: "Partitions that wait", Kind: Graph, Unit: Count,
 					Means:   "Partitions that nothing is fetched of for now, because what was fetched is not delivered yet.",
-					Do:      "For long: see Errors of deliveries. Others go on meanwhile.",
+					Do:      "For long: the backend is the slower one, or away (Requests). Others go on meanwhile.",
 					Queries: []Query{{total(kafka+"paused", "", "topic"), "{{topic}}"}},
-				},
-				{
-					Title: "Errors of deliveries", Kind: Graph, Unit: PerSecond,
-					Means:   "Attempts that failed, by kind. Each is followed by another one: transient and permanent ones, and messages that cannot be decoded.",
-					Do:      "transient: the backend is away. permanent: it refuses, see the log. dead_letter: neither the topic nor the directory of dead letters takes a letter.",
-					Queries: []Query{{rate(kafka+"delivery_errors_total", "", "topic, kind"), "{{topic}} {{kind}}"}},
 				},
 			}},
 			{Title: "Read again, dead, lost", Panels: []Panel{

@@ -97,13 +97,10 @@ func kafka() Dashboard {
 					},
 				},
 				{
-					Title: "Failed connections of the consumers", Kind: Graph, Unit: PerSecond,
-					Means: "Connections to brokers that the consumers could not open, and fetches and commits that failed.",
-					Do:    "Over zero for long: a broker is down, a certificate has expired, or a password has changed.",
-					Queries: []Query{
-						{rate("otelcol_kafka_broker_connects_total", `outcome="failure",`+ofConsumers, "node_id"), "connect {{node_id}}"},
-						{`sum(rate({__name__=~"otelcol_receiver_durable_kafka_(fetch_errors|commit_failures)_total"}[$__rate_interval]))`, "fetch, commit"},
-					},
+					Title: "Failed connections of the agents", Kind: Graph, Unit: Count,
+					Means:   "Connections to brokers that an agent could not open, since its start.",
+					Do:      "Growing at one agent: its network, or its certificate. At all: a broker is down, or a certificate of the brokers has expired.",
+					Queries: []Query{{total("otelcol_kafka_broker_connects_total", `outcome="failure",`+ofAgents, "site_name, host_name"), "{{site_name}} {{host_name}}"}},
 				},
 			}},
 		},

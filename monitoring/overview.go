@@ -31,16 +31,16 @@ func overview() Dashboard {
 					Queries: []Query{{`min(` + timeToLoss + `)`, "time"}},
 				},
 				{
-					Title: "Dead letters in 24 h", Kind: Number, Unit: Count, Warn: 1,
-					Means:   "Messages and records that can never be delivered as they are. They are kept whole, with the reason.",
+					Title: "Dead letters", Kind: Number, Unit: Count, Warn: 1,
+					Means:   "Messages and records that can never be delivered as they are, of the consumers of the last 24 h since their start. They are kept whole, with the reason.",
 					Do:      "`make deadletters`, then docs/dead-letters.md: correct the sender, or replay them.",
-					Queries: []Query{{`sum(increase(` + deadLetters + `[24h]))`, "dead letters"}},
+					Queries: []Query{{`sum(max_over_time(` + deadLetters + `[24h])) or vector(0)`, "dead letters"}},
 				},
 				{
-					Title: "Messages lost in 24 h", Kind: Number, Unit: Count, Bad: 1,
-					Means:   "Messages that Kafka had deleted before they were read. The one number that has to be 0.",
+					Title: "Messages lost", Kind: Number, Unit: Count, Bad: 1,
+					Means:   "Messages that Kafka had deleted before they were read, of the consumers of the last 24 h since their start. The one number that has to be 0.",
 					Do:      "The consumer's log has the exact range; agents that still have the files can send them again.",
-					Queries: []Query{{`sum(increase(otelcol_receiver_durable_kafka_lost_messages_total[24h])) or vector(0)`, "lost"}},
+					Queries: []Query{{`sum(max_over_time(otelcol_receiver_durable_kafka_lost_messages_total[24h])) or vector(0)`, "lost"}},
 				},
 			}},
 			{Title: "Flow", Panels: []Panel{

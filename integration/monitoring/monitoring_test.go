@@ -67,7 +67,7 @@ func TestMonitoring(t *testing.T) {
 		"BreakwaterAgentSilent{env=test,host_name=edge-3,site_name=zrh}",
 	)
 	assert.False(t, w.hasFired("BreakwaterAgentSilent{host_name=edge-1}"))
-	require.Error(t, sendOTLP(t, time.Second, s.refused, "logs", conflictingLog()), "the queue is full")
+	require.Error(t, sendOTLP(t, time.Second, s.refused, "logs", largeLog()), "the queue is full")
 	require.NoError(t, refused.Stop())
 	s.setTopic(t, refusedTopic, "max.message.bytes", "10485760")
 	s.setTopic(t, fluentBitTopic, "min.insync.replicas", "2")

@@ -176,6 +176,11 @@ func conflictingLog() string {
 			"attributes":[{"key":"site_name","value":{"stringValue":"there"}}]}]}]}]}`, time.Now().Add(-8*24*time.Hour).UnixNano())
 }
 
+// largeLog is more than what is left of a queue that files of small lines have filled.
+func largeLog() string {
+	return fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":%q}}]}]}]}`, strings.Repeat("large ", 100_000))
+}
+
 // deltaMetric is a counter that says how much it has grown, which remote write has no place for.
 func deltaMetric() string {
 	return fmt.Sprintf(`{"resourceMetrics":[{
@@ -184,7 +189,7 @@ func deltaMetric() string {
 			"dataPoints":[{"timeUnixNano":"%d","asInt":"1"}]}}]}]}]}`, time.Now().UnixNano())
 }
 
-// insertWrong gives both backends what they answer for and do not store, and asks what cannot be answered.
+// insertWrong gives both backends what they answer for and do not store, and one row that is refused.
 func (s *site) insertWrong(t *testing.T) {
 	t.Helper()
 	late := time.Now().Add(30 * 24 * time.Hour)
@@ -194,8 +199,7 @@ func (s *site) insertWrong(t *testing.T) {
 	require.NoError(t, s.metrics.Import(t.Context(), harness.MetricData{
 		Labels: harness.Series{"__name__": "from_the_future"}, Values: []float64{1}, Timestamps: []int64{late.UnixMilli()},
 	}))
-	_, err := s.logs.Query(t.Context(), "(((")
-	require.Error(t, err)
+	require.Error(t, s.logs.InsertJSON(t.Context(), []string{"host"}, harness.LogRow{"_time": "never", "_msg": "no time", "host": "somebody-else"}))
 }
 
 func startWriter(t *testing.T, name string, rate float64, bytesOfALine int) *harness.LogWriter {
