@@ -37,7 +37,7 @@ func agents() Dashboard {
 					Title: "Last seen", Kind: Graph, Unit: Seconds,
 					Means:   "How long ago the newest sample of an agent was taken: the way through queue, Kafka and consumer, and 15 s between two.",
 					Do:      "One agent climbs: it is down, or cut off from Kafka. All climb: the topic of metrics lags, or the consumer is down.",
-					Queries: []Query{{`time() - max by (` + by + `) (max_over_time(timestamp(otelcol_process_uptime_total{` + ofHost + `})[6h:1m]))`, legend}},
+					Queries: []Query{{`time() - max by (` + by + `) (max_over_time(timestamp(otelcol_process_uptime_total{` + ofHost + `})[6h:15s]))`, legend}},
 				},
 			}},
 			{Title: "Disk queue", Panels: []Panel{
