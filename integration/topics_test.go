@@ -273,7 +273,11 @@ func TestTopicsOnRealKafka(t *testing.T) {
 			assert.Equal(t, 1, topic.Replicas)
 			assert.Equal(t, "false", topic.Configs["unclean.leader.election.enable"])
 			assert.Equal(t, strconv.Itoa(topic.Want.MaxMessageBytes), topic.Configs["max.message.bytes"])
-			assert.Equal(t, "delete", topic.Configs["cleanup.policy"])
+			policy := "delete"
+			if topic.Want.Compacted {
+				policy = "compact"
+			}
+			assert.Equal(t, policy, topic.Configs["cleanup.policy"])
 		}
 		require.NoError(t, k.Restart(t.Context()))
 	}
