@@ -214,7 +214,7 @@ func TestTopicsCommand(t *testing.T) {
 
 	stdout, stderr, code := runTopics(t, []string{brokers, "KAFKA_DLQ_TOPIC=my-dead-letters"})
 	assert.Zero(t, code, stderr)
-	assert.Len(t, strings.Split(strings.TrimSpace(stdout), "\n"), 5, "a head and four topics:\n%s", stdout)
+	assert.Len(t, strings.Split(strings.TrimSpace(stdout), "\n"), 6, "a head and five topics:\n%s", stdout)
 	assert.Regexp(t, `(?m)^my-dead-letters +6 +1 +1 +168h +11534336 +created$`, stdout)
 	assert.Equal(t, 1, strings.Count(stderr, "breakwater-topics: warning: the cluster has 1 broker"), stderr)
 
