@@ -19,6 +19,7 @@ func (p *profile) consumerConfig(pl *plan, healthEndpoint string, metricsPort in
 	out := maps.Clone(p.raw)
 	receiver := maps.Clone(child(p.raw, "receivers", p.receiver))
 	delete(receiver, "group_instance_id")
+	delete(receiver, "ledger") // a replay has no account
 	receiver["group_id"], receiver["client_id"] = pl.group, clientID
 	from, until := make(map[string]any), make(map[string]any)
 	for _, s := range pl.spans {
@@ -53,7 +54,7 @@ func (p *profile) consumerConfig(pl *plan, healthEndpoint string, metricsPort in
 
 	service := maps.Clone(child(p.raw, "service"))
 	service["extensions"] = slices.DeleteFunc(stringsOf(service["extensions"]), func(id string) bool {
-		return typeOf(id) == "pprof" || typeOf(id) == "zpages" || typeOf(id) == "live"
+		return slices.Contains([]string{"pprof", "zpages", "live", "ledger"}, typeOf(id))
 	})
 	// What feeds them: not the other topics, nor connectors that only other pipelines lead to.
 	feeds := map[string]bool{p.receiver: true}

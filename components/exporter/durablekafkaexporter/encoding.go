@@ -27,8 +27,10 @@ func (e encoding[T]) Marshal(ctx context.Context, r xexporterhelper.Request) ([]
 	if err != nil || len(own.stamp.Records)+len(own.stamp.Runs) == 0 {
 		return b, err
 	}
-	b = protowire.AppendTag(b, stampField, protowire.BytesType)
-	return protowire.AppendBytes(b, own.stamp.Encode()), nil
+	stamp := own.stamp.Encode()
+	whole := make([]byte, 0, len(b)+protowire.SizeTag(stampField)+protowire.SizeBytes(len(stamp)))
+	whole = protowire.AppendTag(append(whole, b...), stampField, protowire.BytesType)
+	return protowire.AppendBytes(whole, stamp), nil
 }
 
 // Unmarshal returns the request of bytes that this or upstream's exporter has queued.
