@@ -23,14 +23,14 @@ type watch struct {
 
 	mu    sync.Mutex
 	now   map[string]bool // by name and labels
-	fired map[string]time.Time
+	fired map[string]bool
 	// wrong are annotations that are not as somebody who gets them could read them.
 	wrong map[string]bool
 	err   error
 }
 
 func startWatch(t *testing.T, vmalert *harness.VMAlert) *watch {
-	w := &watch{vmalert: vmalert, began: time.Now(), fired: map[string]time.Time{}, wrong: map[string]bool{}}
+	w := &watch{vmalert: vmalert, began: time.Now(), fired: map[string]bool{}, wrong: map[string]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -66,10 +66,7 @@ func (w *watch) look(ctx context.Context) {
 			}
 		}
 		key := describe(a)
-		w.now[key] = true
-		if _, before := w.fired[key]; !before {
-			w.fired[key] = time.Now()
-		}
+		w.now[key], w.fired[key] = true, true
 	}
 }
 
