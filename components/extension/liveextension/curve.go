@@ -36,6 +36,10 @@ func curveOf(name string, values []float64, text func(float64) string) curve {
 		fmt.Fprintf(&line, "%c%.1f %.1f", "ML"[min(i, 1)], x, y)
 	}
 	now := values[len(values)-1]
+	if top == 0 {
+		// Without a zero in the units of what never was.
+		return curve{Line: line.String(), Label: name + ": 0 all the time", Caption: name + "; 0 all the time"}
+	}
 	return curve{
 		Line:    line.String(),
 		Area:    fmt.Sprintf("%sL%.0f %.0fL0 %.0fZ", line.String(), curveWidth, curveHeight, curveHeight),

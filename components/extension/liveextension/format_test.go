@@ -38,6 +38,8 @@ func TestCurves(t *testing.T) {
 	assert.Equal(t, "M0.0 26.0L50.0 14.0L100.0 2.0", c.Line)
 	assert.Equal(t, "lag: now 10, at most 10", c.Label)
 	assert.True(t, strings.HasSuffix(c.Area, "Z"))
-	assert.Equal(t, "M0.0 26.0L100.0 26.0", curveOf("lag", []float64{0, 0}, number).Line, "nothing is a line at the bottom")
+	nothing := curveOf("lag", []float64{0, 0}, number)
+	assert.Equal(t, "M0.0 26.0L100.0 26.0", nothing.Line, "nothing is a line at the bottom")
+	assert.Equal(t, "lag: 0 all the time", nothing.Label)
 	assert.Empty(t, curveOf("lag", []float64{1}, number).Line)
 }

@@ -129,6 +129,9 @@ func headline(state *State) (head, sub string) {
 	if n := counts[Warning]; n > 0 {
 		parts = append(parts, plural(n, "warning"))
 	}
+	if len(state.Problems) == 1 {
+		return parts[0], "It is below, with what to do about it."
+	}
 	return strings.Join(parts, ", "), "Each is below, with what to do about it."
 }
 

@@ -289,10 +289,26 @@ func (e *examiner) lately(metric string, a, b string) int64 {
 	return int64(e.past.increase(recently, series{metric, a, b}))
 }
 
+// justNow is the window in which a failure is one, whatever succeeds beside it.
+const justNow = 15 * time.Second
+
+// failing says whether attempts fail: just now, or in the last minute (backoffs are as long) and none has succeeded since. So
+// it is over soon after a backend is back.
+func (e *examiner) failing(delivered series, failures ...series) bool {
+	grown := func(window time.Duration) (n float64) {
+		for _, s := range failures {
+			n += e.past.increase(window, s)
+		}
+		return n
+	}
+	return grown(justNow) > 0 || grown(recently) > 0 && e.past.increase(justNow, delivered) == 0
+}
+
 func (e *examiner) deliveries() {
 	for _, topic := range e.m.values("topic", deliveryErrors) {
 		n := e.lately(deliveryErrors, topic, "transient") + e.lately(deliveryErrors, topic, "permanent")
-		if n > 0 && !e.anyDown() {
+		failing := e.failing(series{deliveredMessages, topic, ""}, series{deliveryErrors, topic, "transient"}, series{deliveryErrors, topic, "permanent"})
+		if failing && !e.anyDown() {
 			e.report(deliveryFailing.problem("Deliveries of "+topic+" fail", "%s failed in the last minute; each is repeated.", capital(plural(n, "attempt"))))
 		}
 		if n := e.lately(deliveryErrors, topic, "dead_letter"); n > 0 {
@@ -301,7 +317,7 @@ func (e *examiner) deliveries() {
 	}
 	// The exporters repeat requests by themselves, before the receiver hears of it.
 	for _, x := range e.state.Exporters {
-		if x.FailedLately > 0 && !e.anyDown() {
+		if e.failing(series{x.requests, outcomeDelivered, ""}, x.failures...) && !e.anyDown() {
 			e.report(deliveryFailing.problem("Requests of "+x.Name+" fail", "%s failed in the last minute; each is repeated.", capital(plural(x.FailedLately, "request"))))
 		}
 	}

@@ -184,3 +184,25 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 		assert.Contains(t, string(text), "\n### "+r.code+"\n", "the page links to it")
 	}
 }
+
+// A backend that is back is no problem for a minute more: what counts is that requests succeed since.
+func TestFailuresAreOverWhenRequestsSucceed(t *testing.T) {
+	sum := newSummary(15 * time.Minute)
+	status := func(at time.Duration, others string) Severity {
+		m := metricsOf(t, with(healthy, others))
+		state := sum.add(began.Add(at), m)
+		(&examiner{warn: createDefaultConfig().(*Config).Warn, state: &state, m: m, past: &sum.history}).examine()
+		return state.Status
+	}
+	const failed = `
+		exporter_victorialogs_requests_total{outcome="retry"} 4
+		receiver_durable_kafka_delivery_errors_total{topic="logs",partition="0",kind="transient"} 1`
+	assert.Equal(t, OK, status(0, ""))
+	assert.Equal(t, Warning, status(5*time.Second, failed))
+	assert.Equal(t, Warning, status(25*time.Second, failed), "a backoff is no success")
+	const delivered = failed + `
+		exporter_victorialogs_requests_total{outcome="delivered"} 51
+		receiver_durable_kafka_delivered_messages_total{topic="logs",partition="0"} 1`
+	assert.Equal(t, OK, status(30*time.Second, delivered))
+	assert.Equal(t, OK, status(5*time.Minute, delivered))
+}

@@ -106,6 +106,9 @@ type Exporter struct {
 	FailedLately  int64   `json:"failed_requests_last_minute"`
 
 	Curve []float64 `json:"-"` // of sent a second
+
+	requests string   // the metric
+	failures []series // of it, the outcomes other than delivered
 }
 
 // Count is how many there are of something, by two labels.

@@ -178,10 +178,13 @@ func (s *summary) exporters(m metrics) []Exporter {
 			Refused:       total(m, e.refused),
 			Requests:      total(m, e.requests),
 			Curve:         s.history.rates(series{metric: e.sent}),
+			requests:      e.requests,
 		}
 		for _, outcome := range m.values("outcome", e.requests) {
 			if outcome != outcomeDelivered {
-				x.FailedLately += int64(s.history.increase(recently, series{e.requests, outcome, ""}))
+				failed := series{e.requests, outcome, ""}
+				x.failures = append(x.failures, failed)
+				x.FailedLately += int64(s.history.increase(recently, failed))
 			}
 		}
 		found = append(found, x)
