@@ -19,6 +19,7 @@ TOOLS    := $(BIN)/tools
 PROFILES := $(wildcard configs/*.yaml)
 # Without the one that is valid only where its certificate is; TestBlocksAreValid has one for it.
 BLOCKS   := $(filter-out %/syslog-tls.yaml,$(wildcard configs/agent.d/*.yaml))
+CONSUMER_BLOCKS := $(wildcard configs/consumer.d/*.yaml)
 GO_PKGS  := ./...
 
 # Limits that `make size` and `make test` hold.
@@ -89,9 +90,17 @@ test-integration: build ## Integration tests on real Kafka, VictoriaLogs and Vic
 burst: build ## 200,000 new series in a minute through the shipped profiles on real parts
 	cd integration && BREAKWATER_BURST_SERIES=200000 go test -count=1 -timeout 10m -v -run TestBurst ./labels
 
+.PHONY: dashboards
+dashboards: ## Write monitoring/dashboards anew from the panels in monitoring/
+	go test -count=1 ./monitoring -run TestDashboardsAreWritten -update
+
 .PHONY: label-table
 label-table: build ## Write the table of docs/labels.md anew, from a run on real parts
 	cd integration && go test -count=1 -timeout 10m -run TestLabels ./labels -update
+
+.PHONY: live-screenshots
+live-screenshots: build ## Take the pictures of docs/live.md anew, of a pipeline of real parts in Chromium
+	cd integration && go test -count=1 -timeout 10m -run TestLive ./live -update
 
 # Cases by name or pattern, the seed of the schedules, who is tested, and a time for random faults.
 CASE  ?=
@@ -139,13 +148,17 @@ bench-tune: build ## What the fetch sizes and the GC settings were chosen from
 	$(BENCH_E2E) -suites tune
 
 .PHONY: validate
-validate: build ## Run `breakwater validate` on every profile, and on the agent with each block of agent.d
+validate: build ## Run `breakwater validate` on every profile, and with each block of agent.d and consumer.d
 	@for profile in $(PROFILES); do \
 		echo "validate $$profile"; $(BIN)/breakwater validate --config $$profile || exit 1; \
 	done
 	@for block in $(BLOCKS); do \
 		echo "validate configs/agent.yaml $$block"; \
 		K8S_KUBELET_AUTH_TYPE=none $(BIN)/breakwater validate --config configs/agent.yaml --config $$block || exit 1; \
+	done
+	@for block in $(CONSUMER_BLOCKS); do \
+		echo "validate configs/consumer.yaml $$block"; \
+		$(BIN)/breakwater validate --config configs/consumer.yaml --config $$block || exit 1; \
 	done
 
 .PHONY: size

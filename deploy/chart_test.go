@@ -60,6 +60,13 @@ func template(t *testing.T, values string) objects {
 			all = append(all, decodeKEDA(t, head.Kind, document))
 			continue
 		}
+		if head.APIVersion == "monitoring.coreos.com/v1" {
+			rule := &prometheusRule{}
+			require.Equal(t, "PrometheusRule", head.Kind)
+			require.NoError(t, yaml.UnmarshalStrict([]byte(document), rule), document)
+			all = append(all, rule)
+			continue
+		}
 		object, _, err := decoder.Decode([]byte(document), nil, nil)
 		require.NoError(t, err, "%s\n%s", key, document)
 		all = append(all, object)
@@ -333,6 +340,50 @@ func TestChartProfiles(t *testing.T) {
 	output, err = run(t, nil, built(t, "tools/helm"), "template", "release", archive, kubeVersion, "--values", valueSets(t)[0])
 	require.NoError(t, err, output)
 	assert.Contains(t, output, ":1.2.3")
+}
+
+// TestChartMonitoring holds that the chart has the very dashboards and rules of monitoring/.
+func TestChartMonitoring(t *testing.T) {
+	all := template(t, filepath.Join(chart, "ci", "secure-keda-values.yaml"))
+	dashboards, err := filepath.Glob(filepath.Join("..", "monitoring", "dashboards", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, dashboards)
+	have := map[string]string{}
+	for _, config := range only[*corev1.ConfigMap](all) {
+		if config.Labels["grafana_dashboard"] == "1" {
+			for name, text := range config.Data {
+				have[name] = text
+			}
+		}
+	}
+	for _, file := range dashboards {
+		want, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, strings.TrimSpace(string(want)), strings.TrimSpace(have[filepath.Base(file)]), file)
+	}
+	assert.Len(t, have, len(dashboards))
+
+	rules := only[*prometheusRule](all)
+	require.Len(t, rules, 1)
+	assert.Equal(t, "prometheus", rules[0].Metadata.Labels["release"])
+	text, err := os.ReadFile(filepath.Join("..", "monitoring", "rules", "breakwater.yaml"))
+	require.NoError(t, err)
+	var want struct {
+		Groups []map[string]any `json:"groups"`
+	}
+	require.NoError(t, yaml.Unmarshal(text, &want))
+	assert.Equal(t, want.Groups, rules[0].Spec.Groups)
+	assert.Empty(t, only[*prometheusRule](template(t, filepath.Join(chart, "ci", "minimal-values.yaml"))))
+}
+
+// prometheusRule is monitoring.coreos.com/v1 as far as the chart has it.
+type prometheusRule struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   kedaMeta `json:"metadata"`
+	Spec       struct {
+		Groups []map[string]any `json:"groups"`
+	} `json:"spec"`
 }
 
 func TestChartRefuses(t *testing.T) {

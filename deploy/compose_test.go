@@ -25,7 +25,7 @@ func loadCompose(t *testing.T) *types.Project {
 func TestCompose(t *testing.T) {
 	project := loadCompose(t)
 	assert.ElementsMatch(t, []string{
-		"kafka-1", "kafka-2", "kafka-3", "topics", "victorialogs", "victoriametrics", "grafana", "agent", "consumer",
+		"kafka-1", "kafka-2", "kafka-3", "topics", "victorialogs", "victoriametrics", "vmalert", "grafana", "agent", "consumer",
 	}, project.ServiceNames())
 
 	brokers := map[string]bool{}
@@ -76,6 +76,7 @@ func TestComposeVersions(t *testing.T) {
 	victoria := regexp.MustCompile(`VictoriaMetrics/VictoriaMetrics (v\S+)`).FindSubmatch(mod)
 	require.NotNil(t, victoria)
 	assert.Equal(t, "victoriametrics/victoria-metrics:"+string(victoria[1]), project.Services["victoriametrics"].Image)
+	assert.Equal(t, "victoriametrics/vmalert:"+string(victoria[1]), project.Services["vmalert"].Image)
 }
 
 // TestComposeRetention holds that the consumer knows what the backends keep: what is older is treated otherwise.

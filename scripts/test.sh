@@ -20,12 +20,12 @@ run() {
 step "profiles and size"
 make --no-print-directory validate size
 
-step "real parts: VictoriaLogs, VictoriaMetrics, Loki, Apache Kafka"
+step "real parts: VictoriaLogs, VictoriaMetrics, Loki, Apache Kafka, Chromium"
 # Before the tests, so that what is missing is said first and not after ten minutes.
 if [ "${SKIP_KAFKA:-}" = 1 ]; then
-	(cd integration && go run ./cmd/prepare -backends -loki)
+	(cd integration && go run ./cmd/prepare -backends -vmalert -loki)
 else
-	(cd integration && go run ./cmd/prepare -backends -kafka -loki)
+	(cd integration && go run ./cmd/prepare -backends -vmalert -kafka -loki -chromium)
 fi
 
 step "unit tests under the race detector"

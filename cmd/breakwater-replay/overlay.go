@@ -19,6 +19,7 @@ func (p *profile) consumerConfig(pl *plan, healthEndpoint string, metricsPort in
 	out := maps.Clone(p.raw)
 	receiver := maps.Clone(child(p.raw, "receivers", p.receiver))
 	delete(receiver, "group_instance_id")
+	delete(receiver, "ledger") // a replay has no account
 	receiver["group_id"], receiver["client_id"] = pl.group, clientID
 	from, until := make(map[string]any), make(map[string]any)
 	for _, s := range pl.spans {
@@ -53,14 +54,19 @@ func (p *profile) consumerConfig(pl *plan, healthEndpoint string, metricsPort in
 
 	service := maps.Clone(child(p.raw, "service"))
 	service["extensions"] = slices.DeleteFunc(stringsOf(service["extensions"]), func(id string) bool {
-		return typeOf(id) == "pprof" || typeOf(id) == "zpages"
+		return slices.Contains([]string{"pprof", "zpages", "live", "ledger"}, typeOf(id))
 	})
+	// What feeds them: not the other topics, nor connectors that only other pipelines lead to.
+	feeds := map[string]bool{p.receiver: true}
+	for _, id := range p.pipelines {
+		for _, exporter := range stringsOf(child(p.raw, "service", "pipelines", id)["exporters"]) {
+			feeds[exporter] = true
+		}
+	}
 	pipelines := make(map[string]any)
 	for _, id := range p.pipelines {
 		pipeline := maps.Clone(child(p.raw, "service", "pipelines", id))
-		if slices.Contains(stringsOf(pipeline["receivers"]), p.receiver) {
-			pipeline["receivers"] = []string{p.receiver}
-		}
+		pipeline["receivers"] = slices.DeleteFunc(stringsOf(pipeline["receivers"]), func(id string) bool { return !feeds[id] })
 		pipelines[id] = pipeline
 	}
 	service["pipelines"] = pipelines

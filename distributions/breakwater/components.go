@@ -11,6 +11,8 @@ import (
 	victorialogsexporter "github.com/breakwater-otel/breakwater/components/exporter/victorialogsexporter"
 	durabilityextension "github.com/breakwater-otel/breakwater/components/extension/durabilityextension"
 	fluentbitencodingextension "github.com/breakwater-otel/breakwater/components/extension/fluentbitencodingextension"
+	ledgerextension "github.com/breakwater-otel/breakwater/components/extension/ledgerextension"
+	liveextension "github.com/breakwater-otel/breakwater/components/extension/liveextension"
 	losslessextension "github.com/breakwater-otel/breakwater/components/extension/losslessextension"
 	otlpzerocopyencodingextension "github.com/breakwater-otel/breakwater/components/extension/otlpzerocopyencodingextension"
 	labelpreserveprocessor "github.com/breakwater-otel/breakwater/components/processor/labelpreserveprocessor"
@@ -83,6 +85,8 @@ func components() (otelcol.Factories, error) {
 	factories.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
 		durabilityextension.NewFactory(),
 		fluentbitencodingextension.NewFactory(),
+		ledgerextension.NewFactory(),
+		liveextension.NewFactory(),
 		losslessextension.NewFactory(),
 		otlpzerocopyencodingextension.NewFactory(),
 		zpagesextension.NewFactory(),
@@ -99,6 +103,8 @@ func components() (otelcol.Factories, error) {
 	factories.ExtensionModules = makeModulesMap(factories.Extensions, map[component.Type]string{
 		durabilityextension.NewFactory().Type():           "github.com/breakwater-otel/breakwater v0.0.0",
 		fluentbitencodingextension.NewFactory().Type():    "github.com/breakwater-otel/breakwater v0.0.0",
+		ledgerextension.NewFactory().Type():               "github.com/breakwater-otel/breakwater v0.0.0",
+		liveextension.NewFactory().Type():                 "github.com/breakwater-otel/breakwater v0.0.0",
 		losslessextension.NewFactory().Type():             "github.com/breakwater-otel/breakwater v0.0.0",
 		otlpzerocopyencodingextension.NewFactory().Type(): "github.com/breakwater-otel/breakwater v0.0.0",
 		zpagesextension.NewFactory().Type():               "go.opentelemetry.io/collector/extension/zpagesextension v0.152.0",

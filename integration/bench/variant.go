@@ -84,7 +84,7 @@ receivers:
 extensions:
   otlp_zero_copy_encoding:
 service:
-  extensions: [durability, fluent_bit_encoding, otlp_zero_copy_encoding, health_check, pprof, zpages]
+  extensions: [durability, fluent_bit_encoding, ledger, otlp_zero_copy_encoding, health_check, pprof, zpages]
   pipelines:
     logs/otlp: {receivers: [kafka]}
 `

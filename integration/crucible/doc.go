@@ -18,7 +18,8 @@
 // A Case is a plan of faults over a time of writing. Plan gives the events from the seed and the name of the case alone,
 // so that the same seed breaks the same parts at the same moments again. When the last fault is healed and the writers
 // have stopped, the case waits until the pipeline is at rest: nothing left in Kafka, nothing in the queues of the agents,
-// and nothing new in the backends. Then package oracle counts.
+// and nothing new in the backends. Then package oracle counts, and what the consumers' delivery ledger says has to agree
+// (docs/ledger.md); where it does not, the case fails.
 //
 // Losses that are known are in KnownLosses with their cause. A case of that list that holds fails, so that the list can
 // only shrink; but for a race, which is not lost in every run.

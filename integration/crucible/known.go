@@ -1,16 +1,11 @@
 package crucible
 
 import (
-	"slices"
-
 	"github.com/breakwater-otel/breakwater/integration/crucible/report"
 )
 
 // The causes, with the place in the source of v0.152.0 of the collector's modules, and v1.121.0 of the backends'.
 const (
-	forgottenCause = "When the disk is full, the queue of the agent cannot write down that it has begun with a batch, and forgets or deletes the batch."
-	forgottenWhere = "exporterhelper internal/queue/persistent_queue.go:380"
-
 	flushCause = "The backend answers before the data is on disk, and forgets the last seconds when it is killed. The offsets were " +
 		"committed when it had answered."
 	flushWhere = "kafkareceiver consumer_franz.go:425; VictoriaLogs and VictoriaMetrics flush what is in memory every 5 s"
@@ -19,13 +14,7 @@ const (
 	stoppedWhere = "kafkareceiver consumer_franz.go:354"
 )
 
-const (
-	shippedName  = "breakwater"
-	upstreamName = "upstream"
-)
-
-// races are those that depend on what is written at the moment when the disk is full.
-var races = []string{"queue-on-a-full-disk"}
+const upstreamName = "upstream"
 
 // KnownLosses returns what is known to be lost, by case and profile.
 func KnownLosses() []report.KnownLoss {
@@ -34,13 +23,8 @@ func KnownLosses() []report.KnownLoss {
 		for _, c := range cases {
 			known = append(known, report.KnownLoss{
 				Name: name, Case: c, Profile: profile, Cause: cause, Where: where, Numbers: []report.Number{number},
-				Race: slices.Contains(races, name),
 			})
 		}
-	}
-	// The agent is the same.
-	for _, profile := range []string{shippedName, upstreamName} {
-		add(report.Lost, "queue-on-a-full-disk", forgottenCause, forgottenWhere, profile, "disk-full-agent-and-kill")
 	}
 	add(report.Lost, "unflushed", flushCause, flushWhere, upstreamName,
 		"victorialogs-kill", "victoriametrics-kill", "kill-consumer-and-victorialogs", "kill-consumers-and-backends",

@@ -19,7 +19,7 @@ const (
 	// restTimeout is how long the pipeline may take to be empty after the last fault: the longest backoff of the profiles
 	// (30 s, half as much again by its randomization) twice, and the time until a backend has its records on disk.
 	restTimeout = 2 * time.Minute
-	grace       = 12 * time.Second
+	grace       = 50 * time.Second
 	groupGrace  = 60 * time.Second
 )
 
@@ -101,10 +101,14 @@ func (s *site) live(ctx context.Context, r *report.Result) (err error) {
 		}
 		r.Audits = append(r.Audits, audit)
 	}
+	if err := s.holdLedger(ctx, r); err != nil {
+		return err
+	}
 	return s.unexpectedEnds()
 }
 
-// grace is how long what is missing may take when Kafka and the queues are empty. Of two groups that read the same topic
+// grace is how long what is missing may take when Kafka and the queues say that they are empty: the longest backoff of an
+// agent, 30 s and half as much again. After a SIGKILL the size that its queue tells of leaves out what was on its way then. Of two groups that read the same topic
 // only the faster one is waited for; the other one may be in its longest backoff.
 func (s *site) grace() time.Duration {
 	if s.setup.Both || s.setup.Swapped {

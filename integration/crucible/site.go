@@ -102,6 +102,7 @@ func newSite(ctx context.Context, l *lane, c Case, profile Profile, seed uint64,
 		"KAFKA_METRICS_TOPIC":   name + "-metrics",
 		"KAFKA_FLUENTBIT_TOPIC": name + "-fluent-bit",
 		"KAFKA_DLQ_TOPIC":       name + "-dlq",
+		"KAFKA_LEDGER_TOPIC":    name + "-ledger",
 		"KAFKA_GROUP_ID":        name,
 		"LOKI_FLUSH_WINDOW":     lokiWindow.String(),
 	}

@@ -60,7 +60,7 @@ type Breakwater struct {
 // environment of the caller. Unless opts.Env says otherwise, these are set to
 // free loopback ports and to a directory of its own: HEALTH_ENDPOINT,
 // METRICS_PORT, OTLP_GRPC_ENDPOINT, OTLP_HTTP_ENDPOINT, PPROF_ENDPOINT,
-// ZPAGES_ENDPOINT, SPOOL_ENDPOINT, BREAKWATER_STORAGE_DIR.
+// ZPAGES_ENDPOINT, SPOOL_ENDPOINT, LIVE_ENDPOINT, BREAKWATER_STORAGE_DIR.
 func NewBreakwater(opts BreakwaterOptions) (*Breakwater, error) {
 	if opts.Name == "" {
 		opts.Name = "breakwater"
@@ -82,7 +82,7 @@ func NewBreakwater(opts BreakwaterOptions) (*Breakwater, error) {
 	if err != nil {
 		return nil, err
 	}
-	place, err := newPlace(opts.Name, opts.Dir, 7)
+	place, err := newPlace(opts.Name, opts.Dir, 8)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +97,7 @@ func NewBreakwater(opts BreakwaterOptions) (*Breakwater, error) {
 		"PPROF_ENDPOINT":         Loopback(place.ports[4]),
 		"ZPAGES_ENDPOINT":        Loopback(place.ports[5]),
 		"SPOOL_ENDPOINT":         Loopback(place.ports[6]),
+		"LIVE_ENDPOINT":          Loopback(place.ports[7]),
 		"BREAKWATER_STORAGE_DIR": filepath.Join(place.dir, "storage"),
 	}
 	maps.Copy(b.env, opts.Env)
@@ -137,6 +138,9 @@ func (b *Breakwater) HealthURL() string {
 func (b *Breakwater) MetricsURL() string {
 	return "http://127.0.0.1:" + b.env["METRICS_PORT"] + "/metrics"
 }
+
+// LiveURL returns the URL of the live page (consumer, standalone).
+func (b *Breakwater) LiveURL() string { return "http://" + b.env["LIVE_ENDPOINT"] + "/" }
 
 // StorageDir returns the directory of queue and positions.
 func (b *Breakwater) StorageDir() string { return b.env["BREAKWATER_STORAGE_DIR"] }

@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -21,13 +22,19 @@ func (c *KafkaClient) CountLogRecords(ctx context.Context, topic string) (int64,
 	})
 }
 
-// CountDataPoints returns how many data points the messages of a topic hold, which are OTLP protobuf.
-func (c *KafkaClient) CountDataPoints(ctx context.Context, topic string) (int64, error) {
+// CountDataPoints returns how many data points of metrics whose names begin with prefix the messages of a topic hold, which
+// are OTLP protobuf.
+func (c *KafkaClient) CountDataPoints(ctx context.Context, topic, prefix string) (int64, error) {
 	var unmarshaler pmetric.ProtoUnmarshaler
 	return c.countOTLP(ctx, topic, func(message []byte) (int, error) {
 		metrics, err := unmarshaler.UnmarshalMetrics(message)
 		if err != nil {
 			return 0, err
+		}
+		for _, resource := range metrics.ResourceMetrics().All() {
+			for _, scope := range resource.ScopeMetrics().All() {
+				scope.Metrics().RemoveIf(func(m pmetric.Metric) bool { return !strings.HasPrefix(m.Name(), prefix) })
+			}
 		}
 		return metrics.DataPointCount(), nil
 	})

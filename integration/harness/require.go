@@ -18,6 +18,17 @@ func RequireBackends(tb testing.TB) prepare.Backends {
 	return backends
 }
 
+// RequireVMAlert returns the cached binaries that evaluate and test alert rules. It
+// builds those that are missing or out of date, and fails the test when that fails.
+func RequireVMAlert(tb testing.TB) prepare.VMAlert {
+	tb.Helper()
+	binaries, err := preparer(tb).VMAlert(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return binaries
+}
+
 // RequireLoki returns the cached binary of Loki. It builds it if it is missing or out
 // of date, which takes minutes, and fails the test when that fails.
 func RequireLoki(tb testing.TB) string {
@@ -27,6 +38,17 @@ func RequireLoki(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	return binary
+}
+
+// RequireChromium returns the path of a Chromium, which it installs where it may. When it cannot, the test fails with what
+// to install.
+func RequireChromium(tb testing.TB) string {
+	tb.Helper()
+	path, err := preparer(tb).Chromium(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
 }
 
 // RequireKafka returns the cached Apache Kafka and fetches it if need be, Java

@@ -55,6 +55,17 @@ func StartVLAgent(tb testing.TB, opts VLAgentOptions) *VLAgent {
 	return start(tb, v, err)
 }
 
+// StartVMAlert starts a vmalert for one test. It builds the binary if need be.
+func StartVMAlert(tb testing.TB, opts VMAlertOptions) *VMAlert {
+	tb.Helper()
+	if opts.Binary == "" {
+		opts.Binary = RequireVMAlert(tb).VMAlert
+	}
+	opts.Dir = testDir(tb, opts.Dir, opts.Name, "vmalert")
+	v, err := NewVMAlert(opts)
+	return start(tb, v, err)
+}
+
 // StartLoki starts a Loki for one test. It builds the binary if need be.
 func StartLoki(tb testing.TB, opts LokiOptions) *Loki {
 	tb.Helper()

@@ -100,6 +100,40 @@ func (v *VictoriaMetrics) Query(ctx context.Context, query string) ([]QueryResul
 	return results, nil
 }
 
+// QueryRange runs a query (MetricsQL) at every step of a time.
+func (v *VictoriaMetrics) QueryRange(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]MetricData, error) {
+	var data struct {
+		Result []struct {
+			Metric Series   `json:"metric"`
+			Values [][2]any `json:"values"`
+		} `json:"result"`
+	}
+	args := url.Values{
+		"query": {query}, "nocache": {"1"}, "step": {step.String()},
+		"start": {strconv.FormatFloat(float64(from.UnixMilli())/1000, 'f', -1, 64)},
+		"end":   {strconv.FormatFloat(float64(to.UnixMilli())/1000, 'f', -1, 64)},
+	}
+	if err := v.api(ctx, "/api/v1/query_range", args, &data); err != nil {
+		return nil, err
+	}
+	all := make([]MetricData, 0, len(data.Result))
+	for _, r := range data.Result {
+		series := MetricData{Labels: r.Metric}
+		for _, point := range r.Values {
+			seconds, isNumber := point[0].(float64)
+			text, isText := point[1].(string)
+			value, err := strconv.ParseFloat(text, 64)
+			if !isNumber || !isText || err != nil {
+				return nil, fmt.Errorf("query %q: bad sample %v", query, point)
+			}
+			series.Timestamps = append(series.Timestamps, int64(seconds*1000))
+			series.Values = append(series.Values, value)
+		}
+		all = append(all, series)
+	}
+	return all, nil
+}
+
 // Import writes samples, for tests that need them without a pipeline.
 func (v *VictoriaMetrics) Import(ctx context.Context, data ...MetricData) error {
 	var body bytes.Buffer

@@ -163,6 +163,51 @@ func TestBlocksAreAsSafeAsTheAgent(t *testing.T) {
 	}
 }
 
+// TestConsumerBlocks holds that each block of consumer.d is valid with every consumer, that it adds nothing to the way of data,
+// and that what it takes from the environment is in the README.
+func TestConsumerBlocks(t *testing.T) {
+	blocks, err := filepath.Glob(filepath.Join(root(t), "configs", "consumer.d", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, blocks)
+	profiles, err := filepath.Glob(filepath.Join(root(t), "configs", "consumer*.yaml"))
+	require.NoError(t, err)
+	for _, profile := range profiles {
+		b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: append([]string{profile}, blocks...)})
+		assert.NoError(t, b.Validate(t.Context()), profile)
+	}
+	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	require.NoError(t, err)
+	for _, path := range blocks {
+		name := filepath.Base(path)
+		t.Run(name, func(t *testing.T) {
+			b := harness.PrepareBreakwater(t, harness.BreakwaterOptions{Configs: []string{"configs/consumer.yaml", path}})
+			require.NoError(t, b.Validate(t.Context()))
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			var block struct {
+				Exporters, Connectors, Extensions map[string]any
+				Service                           struct {
+					Extensions []string
+					Pipelines  map[string]struct{ Receivers, Exporters []string }
+				}
+			}
+			require.NoError(t, yaml.Unmarshal(text, &block))
+			assert.Empty(t, block.Exporters)
+			assert.Empty(t, block.Connectors)
+			assert.Empty(t, block.Extensions)
+			assert.Empty(t, block.Service.Extensions)
+			for id, p := range block.Service.Pipelines {
+				assert.True(t, strings.HasPrefix(id, "metrics/"), id)
+				// A call ends there, so that a backend that is away does not hold up a stop.
+				assert.Equal(t, []string{"dead_letter/own"}, p.Exporters, id)
+			}
+			for _, reference := range envReference.FindAllStringSubmatch(string(text), -1) {
+				assert.Regexp(t, "(?m)^\\|.*`"+reference[1]+"`.*`"+regexp.QuoteMeta(reference[2])+"`", string(readme))
+			}
+		})
+	}
+}
+
 var (
 	envReference = regexp.MustCompile(`\$\{env:([A-Z0-9_]+)(?::-([^}]*))?\}`)
 	listener     = regexp.MustCompile(`(?m)^\s*(?:listen_address|endpoint): \$\{env:[A-Z0-9_]+:-([^}]*)\}`)
@@ -217,11 +262,12 @@ func TestContractDefaults(t *testing.T) {
 			"${env:KAFKA_METRICS_TOPIC:-otel-metrics-v1}",
 			"${env:KAFKA_FLUENTBIT_TOPIC:-fluent-bit-logs-v1}",
 			"${env:KAFKA_DLQ_TOPIC:-otel-dlq-v1}",
+			"${env:KAFKA_LEDGER_TOPIC:-breakwater-ledger-v1}",
 			"${env:KAFKA_GROUP_ID:-breakwater-consumer}",
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
-			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}", "${env:LIVE_ENDPOINT:-127.0.0.1:13135}",
 			"${env:METRICS_HOST:-127.0.0.1}", "${env:METRICS_PORT:-8889}",
 		},
 		"consumer-loki.yaml": {
@@ -230,16 +276,18 @@ func TestContractDefaults(t *testing.T) {
 			"${env:KAFKA_METRICS_TOPIC:-otel-metrics-v1}",
 			"${env:KAFKA_FLUENTBIT_TOPIC:-fluent-bit-logs-v1}",
 			"${env:KAFKA_DLQ_TOPIC:-otel-dlq-v1}",
+			"${env:KAFKA_LEDGER_TOPIC:-breakwater-ledger-v1}",
 			"${env:KAFKA_GROUP_ID:-breakwater-consumer}-loki-logs",
 			"${env:LOKI_ENDPOINT:-http://127.0.0.1:3100}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/consumer}",
-			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}",
+			"${env:HEALTH_ENDPOINT:-127.0.0.1:13134}", "${env:LIVE_ENDPOINT:-127.0.0.1:13135}",
 			"${env:METRICS_PORT:-8889}",
 		},
 		"standalone.yaml": {
 			"${env:VICTORIALOGS_ENDPOINT:-http://127.0.0.1:9428}",
 			"${env:VICTORIAMETRICS_ENDPOINT:-http://127.0.0.1:8428}",
+			"${env:LIVE_ENDPOINT:-127.0.0.1:13136}",
 			"${env:BREAKWATER_STORAGE_DIR:-/var/lib/breakwater/standalone}",
 			"${env:BREAKWATER_QUEUE_BYTES:-10000000000}",
 		},
@@ -304,6 +352,7 @@ func TestStandaloneIsAgentWithoutKafka(t *testing.T) {
 	agent, standalone := read("agent.yaml"), read("standalone.yaml")
 	delete(standalone["receivers"], "otlp/spool")
 	delete(standalone["extensions"]["lossless"].(map[string]any), "ignore") // what it cannot do without Kafka
+	delete(standalone["extensions"], "live")                                // which shows what it has of a consumer
 	for _, section := range []string{"receivers", "processors", "extensions"} {
 		assert.NotEmpty(t, agent[section])
 		assert.Equal(t, agent[section], standalone[section], section)

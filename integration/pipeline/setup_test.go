@@ -182,7 +182,7 @@ func (p *pipeline) requirePoints(t *testing.T, earlier int) int64 {
 	scraped := scrapedPoints(t, p.agent)
 	require.NotZero(t, scraped)
 	require.NoError(t, p.agent.Stop(t.Context()))
-	points, err := p.client.CountDataPoints(t.Context(), p.metricsTopic)
+	points, err := p.client.CountDataPoints(t.Context(), p.metricsTopic, "system.")
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, points, int64(earlier+scraped))
 

@@ -164,6 +164,28 @@ func TestJavaIsInstalledWhereItMayBe(t *testing.T) {
 	require.ErrorContains(t, err, "E: no network")
 }
 
+func TestChromiumIsFoundOrInstalled(t *testing.T) {
+	w := newWorld(t)
+	w.tool("google-chrome", "")
+	path, err := w.Chromium(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(w.bin, "google-chrome"), path)
+
+	w = newWorld(t)
+	_, err = w.Chromium(t.Context())
+	require.ErrorContains(t, err, "apt-get install chromium")
+	if os.Geteuid() != 0 {
+		return // only root installs
+	}
+	w.tool("apt-get", "echo 'E: no network'; exit 100")
+	_, err = w.Chromium(t.Context())
+	require.ErrorContains(t, err, "E: no network")
+	w.tool("apt-get", `[ "$1" = update ] || { echo > `+w.bin+`/chromium; /bin/chmod +x `+w.bin+`/chromium; }`)
+	path, err = w.Chromium(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(w.bin, "chromium"), path)
+}
+
 func TestBackendsAreBuiltOnceForEachGoMod(t *testing.T) {
 	w := newWorld(t)
 	w.tool("go", goodBuild)

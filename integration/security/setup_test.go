@@ -107,7 +107,7 @@ func (s *site) allow(t *testing.T, admin *kadm.Client) {
 			Operations(kadm.OpWrite, kadm.OpDescribe).Allow("User:" + agentUser).AllowHosts("*"),
 		kadm.NewACLs().Topics(all...).ResourcePatternType(kadm.ACLPatternLiteral).
 			Operations(kadm.OpRead, kadm.OpDescribe).Allow(consumer).AllowHosts("*"),
-		kadm.NewACLs().Topics(dead).ResourcePatternType(kadm.ACLPatternLiteral).
+		kadm.NewACLs().Topics(dead, specs[topics.Ledger].Name).ResourcePatternType(kadm.ACLPatternLiteral).
 			Operations(kadm.OpWrite, kadm.OpDescribe).Allow(consumer).AllowHosts("*"),
 		kadm.NewACLs().Groups("breakwater-consumer").ResourcePatternType(kadm.ACLPatternPrefixed).
 			Operations(kadm.OpRead).Allow(consumer).AllowHosts("*"),
@@ -279,6 +279,9 @@ func requireNoSecrets(t *testing.T, b *harness.Breakwater) {
 		pages = append(pages, "http://"+b.Env("ZPAGES_ENDPOINT")+"/debug/"+page)
 	}
 	pages = append(pages, "http://"+b.Env("PPROF_ENDPOINT")+"/debug/pprof/cmdline")
+	if b.Name() == "consumer" {
+		pages = append(pages, b.LiveURL(), b.LiveURL()+"api/v1/state")
+	}
 	for _, page := range pages {
 		response, err := b.Client().Get(page)
 		require.NoError(t, err)

@@ -40,14 +40,25 @@ type existing struct {
 // now or later, do not matter.
 func (s Spec) configs() map[string]*string {
 	value := func(v string) *string { return &v }
-	return map[string]*string{
-		cleanupPolicy:    value("delete"),
+	configs := map[string]*string{
+		cleanupPolicy:    value(s.policy()),
 		maxMessage:       value(strconv.Itoa(s.MaxMessageBytes)),
 		minInsync:        value(strconv.Itoa(s.MinISR)),
 		retentionBytes:   value("-1"),
 		retentionMillis:  value(strconv.FormatInt(s.Retention.Milliseconds(), 10)),
 		uncleanElections: value("false"),
 	}
+	if s.Compacted {
+		configs[retentionMillis] = value("-1")
+	}
+	return configs
+}
+
+func (s Spec) policy() string {
+	if s.Compacted {
+		return "compact"
+	}
+	return "delete"
 }
 
 // fit lowers what a cluster of so few brokers cannot give. The warning says what
@@ -97,15 +108,15 @@ func compare(want Spec, have existing) (weaker []Weakness, warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("min.insync.replicas equals the replication factor (%d): writes stop while any broker is away", n))
 		}
 	}
-	if n, ok := config(retentionMillis); ok && n >= 0 { // -1: kept for ever
+	if n, ok := config(retentionMillis); ok && n >= 0 && !want.Compacted { // -1: kept for ever
 		atLeast(retentionMillis, n, want.Retention.Milliseconds(), millis)
 	}
 	if n, ok := config(maxMessage); ok {
 		atLeast(maxMessage, n, int64(want.MaxMessageBytes), decimal)
 	}
-	// Compaction removes records that have the same key.
-	if policy := have.configs[cleanupPolicy]; policy != "delete" {
-		weaker = append(weaker, Weakness{cleanupPolicy, policy, "delete"})
+	// Compaction removes records that have the same key, and deletion those of a time, whichever the topic needs.
+	if policy := have.configs[cleanupPolicy]; policy != want.policy() {
+		weaker = append(weaker, Weakness{cleanupPolicy, policy, want.policy()})
 	}
 	// Brokers that do not know the setting cannot have it on.
 	if have.configs[uncleanElections] == "true" {

@@ -79,13 +79,17 @@ func (r Report) WriteTable(w io.Writer) error {
 			continue
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n", t.Want.Name, t.Partitions, t.Replicas,
-			t.Configs[minInsync], retentionText(t.Configs[retentionMillis]), t.Configs[maxMessage], state)
+			t.Configs[minInsync], retentionText(t.Configs), t.Configs[maxMessage], state)
 	}
 	return table.Flush()
 }
 
-func retentionText(millis string) string {
-	if millis == "-1" {
+func retentionText(configs map[string]string) string {
+	millis := configs[retentionMillis]
+	switch {
+	case configs[cleanupPolicy] == "compact":
+		return "compacted"
+	case millis == "-1":
 		return "for ever"
 	}
 	d, err := time.ParseDuration(millis + "ms")

@@ -17,6 +17,8 @@ type Spec struct {
 	MinISR            int           // min.insync.replicas: copies behind an acknowledgement of acks=all
 	Retention         time.Duration // retention.ms: how long an outage after Kafka may last
 	MaxMessageBytes   int           // max.message.bytes: the largest batch, as compressed by the producer
+	// Compacted is a topic of which the last record of each key is kept, however old. Retention is 0 then.
+	Compacted bool
 }
 
 const (
@@ -28,6 +30,8 @@ const (
 	maxMessageBytes = 10 << 20
 	// A dead letter is an original message with the reason beside it.
 	maxDeadLetterBytes = maxMessageBytes + 1<<20
+	// An account has some hundred bytes, and ten more for each range that is missing.
+	maxLedgerBytes = 1 << 20
 )
 
 // What Defaults returns, by index.
@@ -36,6 +40,7 @@ const (
 	Metrics
 	FluentBit
 	DeadLetters
+	Ledger
 )
 
 // Defaults returns the topics of the contract. getenv, such as os.Getenv, looks
@@ -56,10 +61,14 @@ func Defaults(getenv func(string) string) []Spec {
 	}
 	deadLetters := topic("KAFKA_DLQ_TOPIC", "otel-dlq-v1", 7*24*time.Hour)
 	deadLetters.MaxMessageBytes = maxDeadLetterBytes
+	ledger := topic("KAFKA_LEDGER_TOPIC", "breakwater-ledger-v1", 0)
+	// In the order in which they were written, so that the account of a partition is not there before what it is of.
+	ledger.Partitions, ledger.Compacted, ledger.MaxMessageBytes = 1, true, maxLedgerBytes
 	return []Spec{
 		Logs:        topic("KAFKA_LOGS_TOPIC", "otel-logs-v1", 72*time.Hour),
 		Metrics:     topic("KAFKA_METRICS_TOPIC", "otel-metrics-v1", 24*time.Hour),
 		FluentBit:   topic("KAFKA_FLUENTBIT_TOPIC", "fluent-bit-logs-v1", 72*time.Hour),
 		DeadLetters: deadLetters,
+		Ledger:      ledger,
 	}
 }

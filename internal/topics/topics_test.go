@@ -23,17 +23,27 @@ func TestDefaultsAreTheContract(t *testing.T) {
 		"otel-metrics-v1":    24 * time.Hour,
 		"fluent-bit-logs-v1": 72 * time.Hour,
 		"otel-dlq-v1":        7 * 24 * time.Hour,
+
+		"breakwater-ledger-v1": 0,
 	}
 	specs := Defaults(none)
 	require.Len(t, specs, len(want))
 	for i, s := range specs {
 		assert.Equal(t, want[s.Name], s.Retention, s.Name)
-		assert.EqualValues(t, 6, s.Partitions)
+		wanted := int32(6)
+		if i == Ledger {
+			wanted = 1
+		}
+		assert.Equal(t, wanted, s.Partitions, s.Name)
+		assert.Equal(t, i == Ledger, s.Compacted)
 		assert.EqualValues(t, 3, s.ReplicationFactor)
 		assert.Equal(t, 2, s.MinISR)
 		largest := 10485760
-		if i == DeadLetters {
+		switch i {
+		case DeadLetters:
 			largest = 11534336
+		case Ledger:
+			largest = 1048576
 		}
 		assert.Equal(t, largest, s.MaxMessageBytes, s.Name)
 	}
@@ -44,7 +54,8 @@ func TestNamesComeFromTheEnvironment(t *testing.T) {
 	t.Setenv("KAFKA_METRICS_TOPIC", "b")
 	t.Setenv("KAFKA_FLUENTBIT_TOPIC", "c")
 	t.Setenv("KAFKA_DLQ_TOPIC", "d")
-	assert.Equal(t, []string{"a", "b", "c", "d"}, names(Defaults(os.Getenv)))
+	t.Setenv("KAFKA_LEDGER_TOPIC", "e")
+	assert.Equal(t, []string{"a", "b", "c", "d", "e"}, names(Defaults(os.Getenv)))
 }
 
 func TestFitToFewBrokers(t *testing.T) {
@@ -125,6 +136,20 @@ func TestCompare(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestCompareCompacted(t *testing.T) {
+	spec := Defaults(func(string) string { return "" })[Ledger]
+	have := existing{partitions: 1, replicas: 3, configs: map[string]string{}}
+	for name, value := range spec.configs() {
+		have.configs[name] = *value
+	}
+	weaker, warnings := compare(spec, have)
+	assert.Empty(t, weaker)
+	assert.Empty(t, warnings)
+	have.configs[cleanupPolicy], have.configs[retentionMillis] = "delete", "3600000"
+	weaker, _ = compare(spec, have)
+	assert.Equal(t, []Weakness{{cleanupPolicy, "delete", "compact"}}, weaker)
 }
 
 func TestReport(t *testing.T) {

@@ -3,6 +3,7 @@ package deadletterconnector
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configretry"
@@ -18,6 +19,9 @@ type Config struct {
 	// RetryConfig is the backoff between attempts at the dead-letter pipelines. They have
 	// no end but that of the caller's context.
 	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
+	// Timeout ends a call for callers that do not end it themselves and do not try again: scrapers,
+	// which would miss the next scrapes meanwhile and could not be stopped. 0: the caller ends it.
+	Timeout time.Duration `mapstructure:"timeout"`
 }
 
 var _ component.Config = (*Config)(nil)
@@ -43,6 +47,9 @@ func (c *Config) Validate() error {
 				seen[id] = list.setting
 			}
 		}
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, errors.New("`timeout` must not be negative"))
 	}
 	if !c.RetryConfig.Enabled {
 		errs = append(errs, errors.New("`retry_on_failure::enabled` must be true: without it, what is refused twice is lost"))

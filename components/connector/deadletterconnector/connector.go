@@ -19,6 +19,7 @@ import (
 
 	"github.com/breakwater-otel/breakwater/components/connector/deadletterconnector/internal/metadata"
 	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
+	"github.com/breakwater-otel/breakwater/components/internal/ledger"
 )
 
 // signalOf is what is different between logs, metrics and traces.
@@ -41,6 +42,7 @@ type router[T any] struct {
 	signalOf[T]
 	primary, deadLetter target[T]
 	retry               configretry.BackOffConfig
+	timeout             time.Duration
 	telemetry           *metadata.TelemetryBuilder
 	logger              *zap.Logger
 	attributes          metric.MeasurementOption
@@ -91,7 +93,7 @@ func newRouter[T any, C baseConsumer](
 	}
 	name := attribute.String("signal", signal.name)
 	return &router[T]{
-		signalOf: signal, primary: primary, deadLetter: dead, retry: cfg.RetryConfig,
+		signalOf: signal, primary: primary, deadLetter: dead, retry: cfg.RetryConfig, timeout: cfg.Timeout,
 		telemetry: telemetry, logger: set.Logger,
 		attributes:        metric.WithAttributeSet(attribute.NewSet(name)),
 		refusedAttributes: metric.WithAttributeSet(attribute.NewSet(name, attribute.String("reason", deadletter.ReasonRefused))),
@@ -101,6 +103,11 @@ func newRouter[T any, C baseConsumer](
 // consume returns nil once every record is either with the primary pipeline or with the
 // dead-letter pipeline.
 func (r *router[T]) consume(ctx context.Context, data T) error {
+	if r.timeout > 0 {
+		limited, cancel := context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+		ctx = limited
+	}
 	sent := data
 	if r.primary.mutates {
 		sent = r.copy(data) // a refusal that names no records is about what came in
@@ -159,6 +166,7 @@ func (r *router[T]) bury(ctx context.Context, part refusal[T]) error {
 		if err == nil {
 			if err = ctx.Err(); err == nil {
 				r.telemetry.ConnectorDeadLetterRecords.Add(ctx, int64(records), r.refusedAttributes)
+				ledger.DeadLettered(ctx, records)
 				return nil
 			}
 			// Exporters may answer nil when the context has ended before they were done.

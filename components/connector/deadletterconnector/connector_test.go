@@ -221,6 +221,35 @@ func TestTheEndOfTheContextIsAnErrorThatMayPass(t *testing.T) {
 	})
 }
 
+// TestTimeout holds that a call of somebody who waits without end ends, and as an error that may pass: the exporter has
+// not refused anything.
+func TestTimeout(t *testing.T) {
+	telemetry := componenttest.NewTelemetry()
+	set := connectortest.NewNopSettings(metadata.Type)
+	set.TelemetrySettings = telemetry.NewTelemetrySettings()
+	cfg := testConfig(pipeline.SignalMetrics)
+	cfg.Timeout = 10 * time.Millisecond
+	unreachable, err := consumer.NewMetrics(func(ctx context.Context, _ pmetric.Metrics) error {
+		<-ctx.Done()
+		return consumererror.NewPermanent(ctx.Err())
+	})
+	require.NoError(t, err)
+	dead := new(consumertest.MetricsSink)
+	c, err := NewFactory().CreateMetricsToMetrics(t.Context(), set, cfg, connector.NewMetricsRouter(map[pipeline.ID]consumer.Metrics{
+		cfg.Primary[0]: unreachable, cfg.DeadLetter[0]: dead,
+	}))
+	require.NoError(t, err)
+	require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() {
+		require.NoError(t, c.Shutdown(context.Background()))
+		require.NoError(t, telemetry.Shutdown(context.Background()))
+	})
+	err = c.ConsumeMetrics(t.Context(), pmetric.NewMetrics())
+	require.ErrorContains(t, err, context.DeadlineExceeded.Error())
+	assert.False(t, consumererror.IsPermanent(err))
+	assert.Empty(t, dead.AllMetrics())
+}
+
 func TestClientMetadata(t *testing.T) {
 	r := newLogsTest(t, false)
 	r.primary.err = func(int) error {
@@ -369,6 +398,8 @@ func TestConfig(t *testing.T) {
 		"dead_letter/elapsed":  "`retry_on_failure::max_elapsed_time` must be 0",
 		"dead_letter/no_backoff": "`retry_on_failure::initial_interval` must be positive\n`retry_on_failure::max_interval` must be positive\n" +
 			"`retry_on_failure::multiplier` must be at least 1\n`retry_on_failure::randomization_factor` must be",
+		"dead_letter/timeout":          "",
+		"dead_letter/negative_timeout": "`timeout` must not be negative",
 	} {
 		t.Run(name, func(t *testing.T) {
 			part, err := all.Sub(name)

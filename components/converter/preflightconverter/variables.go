@@ -19,14 +19,15 @@ var prefixes = map[string]string{
 	"victorialogs":          "VICTORIALOGS",
 	"remote_write":          "VICTORIAMETRICS",
 	"prometheusremotewrite": "VICTORIAMETRICS",
+	"ledger":                "KAFKA",
 	"otlp":                  "OTLP",
 }
 
 // kafkaClients are the components that speak to Kafka, by their paths.
 func kafkaClients(conf *confmap.Conf) iter.Seq2[[]string, map[string]any] {
 	return func(yield func([]string, map[string]any) bool) {
-		for _, section := range []string{"receivers", "exporters"} {
-			for id, settings := range confids.OfTypes(conf, section, "kafka", "durable_kafka", "dead_letter_store") {
+		for _, section := range []string{"receivers", "exporters", "extensions"} {
+			for id, settings := range confids.OfTypes(conf, section, "kafka", "durable_kafka", "dead_letter_store", "ledger") {
 				if !yield([]string{section, id}, settings) {
 					return
 				}

@@ -14,13 +14,18 @@ import (
 var clientsOf = map[string]func(*confmap.Conf) [][]string{
 	"kafka": func(conf *confmap.Conf) [][]string {
 		return append(components(conf, "receivers", "kafka", "durable_kafka", "kafka_metrics", "kafkametrics"),
-			components(conf, "exporters", "kafka", "durable_kafka", "dead_letter_store")...)
+			append(components(conf, "exporters", "kafka", "durable_kafka", "dead_letter_store"),
+				components(conf, "extensions", "ledger")...)...)
 	},
 	"victorialogs": func(conf *confmap.Conf) [][]string {
 		return append(components(conf, "exporters", "victorialogs"), watched(conf, "victorialogs")...)
 	},
 	"victoriametrics": func(conf *confmap.Conf) [][]string {
-		return append(components(conf, "exporters", "remote_write", "prometheusremotewrite"), watched(conf, "victoriametrics")...)
+		clients := append(components(conf, "exporters", "remote_write", "prometheusremotewrite"), watched(conf, "victoriametrics")...)
+		for _, path := range components(conf, "extensions", "live") {
+			clients = append(clients, append(path, "agents"))
+		}
+		return clients
 	},
 	"loki": func(conf *confmap.Conf) [][]string {
 		clients := components(conf, "exporters", "loki")

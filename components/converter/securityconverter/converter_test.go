@@ -60,6 +60,11 @@ func TestEveryClientOfAPartyGetsItsSettings(t *testing.T) {
 			want: "{exporters: {victorialogs: {tls: " + tls + "}, remote_write: {}, loki: {tls: " + tls + "}, otlp_http/loki: {tls: " + tls + "}, otlp_http: {}}, " +
 				"extensions: {durability: {backends: {a: {type: victorialogs, tls: " + tls + "}, b: {type: victoriametrics}, c: {type: loki, tls: " + tls + "}}}}}",
 		},
+		"queries for agents": {
+			profile:  "{extensions: {live: {agents: {endpoint: e}}}}",
+			security: "{security: {victoriametrics: {tls: " + tls + "}}}",
+			want:     "{extensions: {live: {agents: {endpoint: e, tls: " + tls + "}}}}",
+		},
 		"otlp": {
 			profile:  "{receivers: {otlp: {protocols: {grpc: {endpoint: e}}}, otlp/spool: {protocols: {grpc: {endpoint: e}}}}}",
 			security: "{security: {otlp: {tls: {cert_file: c, key_file: k, client_ca_file: a, client_ca_file_reload: true}}}}",

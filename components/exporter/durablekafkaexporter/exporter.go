@@ -4,20 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/breakwater-otel/breakwater/components/exporter/durablekafkaexporter/internal/metadata"
+	"github.com/breakwater-otel/breakwater/components/internal/ledger"
 )
 
 // durable hands T over to an exporter of upstream, E, that has no queue and tries once.
@@ -27,7 +32,12 @@ type durable[T any, E component.Component] struct {
 	config    *kafkaexporter.Config
 	consume   func(E, context.Context, T) error
 	telemetry *metadata.TelemetryBuilder
-	host      component.Host
+	*signalOf[T]
+	stamper *stamper      // nil: records are not stamped
+	storage *component.ID // of the queue; nil: it has none
+	id      component.ID
+	host    component.Host
+	queue   *queueHost
 
 	mu      sync.RWMutex // held for writing while the exporter is made anew
 	current E
@@ -35,7 +45,7 @@ type durable[T any, E component.Component] struct {
 }
 
 func newDurable[T any, E component.Component](
-	set exporter.Settings, cfg *kafkaexporter.Config,
+	set exporter.Settings, cfg *Config, signal *signalOf[T],
 	create func(context.Context, exporter.Settings, component.Config) (E, error),
 	consume func(E, context.Context, T) error,
 ) (*durable[T, E], error) {
@@ -43,17 +53,64 @@ func newDurable[T any, E component.Component](
 	if err != nil {
 		return nil, err
 	}
-	within := *cfg
+	within := cfg.Kafka
 	within.QueueBatchConfig = configoptional.None[exporterhelper.QueueBatchConfig]()
 	within.BackOffConfig = configretry.BackOffConfig{Enabled: false}
-	return &durable[T, E]{set: withinSettings(set), create: create, config: &within, consume: consume, telemetry: telemetry}, nil
+	d := &durable[T, E]{
+		set: withinSettings(set), create: create, config: &within, consume: consume, telemetry: telemetry,
+		signalOf: signal, id: set.ID,
+	}
+	if queue := cfg.Kafka.QueueBatchConfig.Get(); queue != nil {
+		d.storage = queue.StorageID
+	}
+	if !cfg.Ledger.Enabled {
+		return d, nil
+	}
+	if setting := severalMessages(&cfg.Kafka, signal.signal); setting != "" {
+		set.Logger.Warn("The records are not stamped for the ledger: a request may become several messages", zap.String("setting", setting))
+		return d, nil
+	}
+	if d.stamper, err = newStamper(cfg.Ledger, signal.signal, set.Logger, telemetry); err != nil {
+		return nil, err
+	}
+	within.IncludeMetadataKeys = append(slices.Clone(within.IncludeMetadataKeys), ledger.HeaderKey)
+	return d, nil
+}
+
+// severalMessages returns the setting for which a request becomes several messages, or "": each would have the stamp of
+// all of them.
+func severalMessages(cfg *kafkaexporter.Config, signal ledger.Signal) string {
+	encoding, partition, by := cfg.Logs.Encoding, cfg.PartitionLogsByResourceAttributes, "partition_logs_by_resource_attributes"
+	switch signal {
+	case ledger.Metrics:
+		encoding, partition, by = cfg.Metrics.Encoding, cfg.PartitionMetricsByResourceAttributes, "partition_metrics_by_resource_attributes"
+	case ledger.Traces:
+		encoding, partition, by = cfg.Traces.Encoding, cfg.PartitionTracesByID, "partition_traces_by_id"
+	}
+	switch {
+	case encoding != "otlp_proto" && encoding != "otlp_json":
+		return signal.String() + "::encoding"
+	case partition:
+		return by
+	case signal == ledger.Logs && cfg.PartitionLogsByTraceID:
+		return "partition_logs_by_trace_id"
+	case cfg.TopicFromAttribute != "":
+		return "topic_from_attribute"
+	}
+	return ""
 }
 
 func (d *durable[T, E]) start(ctx context.Context, host component.Host) error {
 	d.host = host
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.make(ctx)
+	if err := d.make(ctx); err != nil {
+		return err
+	}
+	if d.stamper != nil {
+		d.stamper.start(ctx, host, d.id, d.storage)
+	}
+	return nil
 }
 
 // make makes and starts the exporter within.
@@ -77,7 +134,62 @@ func (d *durable[T, E]) shutdown(ctx context.Context) error {
 	if d.made == 0 {
 		return nil
 	}
-	return d.current.Shutdown(ctx)
+	var err error
+	if d.stamper != nil {
+		err = d.stamper.shutdown(ctx)
+	}
+	return errors.Join(err, d.current.Shutdown(ctx))
+}
+
+type handoverKey struct{}
+
+// stamped hands data to the queue under new numbers, and takes note whether the queue has it.
+func (d *durable[T, E]) stamped(ctx context.Context, data T, next func(context.Context, T) error) error {
+	count := 0
+	if d.stamper != nil {
+		count = d.count(data)
+	}
+	if count == 0 {
+		return next(ctx, data)
+	}
+	h, stamp := d.stamper.begin(count)
+	err := next(context.WithValue(ctx, handoverKey{}, stamp), data)
+	d.stamper.end(ctx, h, err)
+	return err
+}
+
+// convert makes the request for the queue.
+func (d *durable[T, E]) convert(ctx context.Context, data T) (xexporterhelper.Request, error) {
+	r := d.request(data)
+	if stamp, ok := ctx.Value(handoverKey{}).(ledger.Stamp); ok {
+		r.stamp = stamp
+	}
+	return r, nil
+}
+
+// send hands a request over, with its stamp as a header of the message.
+func (d *durable[T, E]) send(ctx context.Context, r xexporterhelper.Request) error {
+	own, ok := r.(*request[T])
+	if !ok {
+		return consumererror.NewPermanent(errForeignRequest)
+	}
+	if d.stamper == nil || own.items == 0 {
+		return d.push(ctx, own.data)
+	}
+	header, said := d.stamper.header(own.stamp)
+	info := client.FromContext(ctx)
+	metadata := map[string][]string{ledger.HeaderKey: {string(header)}}
+	for key := range info.Metadata.Keys() {
+		if key != ledger.HeaderKey {
+			metadata[key] = info.Metadata.Get(key)
+		}
+	}
+	info.Metadata = client.NewMetadata(metadata)
+	err := d.push(client.NewContext(ctx, info), own.data)
+	if err == nil {
+		d.stamper.told(said)
+	}
+	return err
 }
 
 // push hands data over. Its error is permanent only if the data cannot be encoded.

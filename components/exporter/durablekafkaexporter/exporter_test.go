@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/kafka/configkafka"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,7 +46,8 @@ type rig struct {
 	telemetry *componenttest.Telemetry
 	settings  exporter.Settings
 	logs      *observer.ObservedLogs
-	config    *kafkaexporter.Config
+	config    *Config
+	accepting atomic.Bool // ends refuse
 }
 
 // newRig is a cluster with one topic, and a configuration that tries without a queue and without end.
@@ -60,11 +61,12 @@ func newRig(t *testing.T) *rig {
 	r.settings.TelemetrySettings = r.telemetry.NewTelemetrySettings()
 	core, logs := observer.New(zap.InfoLevel)
 	r.settings.Logger, r.logs = zap.New(core), logs
-	r.config = createDefaultConfig().(*kafkaexporter.Config)
-	r.config.Brokers = cluster.ListenAddrs()
-	r.config.Logs.Topic, r.config.Metrics.Topic, r.config.Traces.Topic = topic, topic, topic
-	r.config.QueueBatchConfig = configoptional.None[exporterhelper.QueueBatchConfig]()
-	r.config.InitialInterval, r.config.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
+	r.config = createDefaultConfig().(*Config)
+	kafka := &r.config.Kafka
+	kafka.Brokers = cluster.ListenAddrs()
+	kafka.Logs.Topic, kafka.Metrics.Topic, kafka.Traces.Topic = topic, topic, topic
+	kafka.QueueBatchConfig = configoptional.None[exporterhelper.QueueBatchConfig]()
+	kafka.InitialInterval, kafka.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
 	return r
 }
 
@@ -116,7 +118,7 @@ func (r *rig) refuse(times int32, code *kerr.Error) {
 	var n atomic.Int32
 	r.cluster.ControlKey(kmsg.Produce.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		r.cluster.KeepControl()
-		if n.Add(1) > times {
+		if n.Add(1) > times || r.accepting.Load() {
 			return nil, nil, false
 		}
 		asked := request.(*kmsg.ProduceRequest)
@@ -140,7 +142,7 @@ func TestRefusalsArePermanentUpstream(t *testing.T) {
 	r := newRig(t)
 	r.refuse(1, kerr.TopicAuthorizationFailed)
 	r.settings.ID = component.NewID(upstream.Type())
-	e, err := upstream.CreateLogs(t.Context(), r.settings, r.config)
+	e, err := upstream.CreateLogs(t.Context(), r.settings, &r.config.Kafka)
 	require.NoError(t, err)
 	err = started(t, e).ConsumeLogs(t.Context(), logsOf("gone"))
 	require.ErrorContains(t, err, "TOPIC_AUTHORIZATION_FAILED")
@@ -217,7 +219,7 @@ func TestEverySignal(t *testing.T) {
 // TestWhatCannotBeEncodedIsPermanent keeps what can never be sent from standing in the way of the rest.
 func TestWhatCannotBeEncodedIsPermanent(t *testing.T) {
 	r := newRig(t)
-	d, err := newDurable(r.settings, r.config, upstream.CreateLogs, exporter.Logs.ConsumeLogs)
+	d, err := newDurable(r.settings, r.config, logsSignal(), upstream.CreateLogs, exporter.Logs.ConsumeLogs)
 	require.NoError(t, err)
 	permanent := consumererror.NewPermanent(assert.AnError)
 	d.consume = func(exporter.Logs, context.Context, plog.Logs) error { return permanent }
@@ -238,14 +240,18 @@ func TestConfigIsUpstreams(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	ours, theirs := createDefaultConfig(), upstream.CreateDefaultConfig()
-	cfg := ours.(*kafkaexporter.Config)
+	cfg := ours.(*Config).Kafka
 	assert.Equal(t, configkafka.WaitForAll, cfg.Producer.RequiredAcks)
 	assert.False(t, cfg.Producer.AllowAutoTopicCreation)
 	assert.Zero(t, cfg.MaxElapsedTime)
 	sub, err := conf.Sub("durable_kafka")
 	require.NoError(t, err)
 	require.NoError(t, sub.Unmarshal(ours))
+	sub.Delete("ledger")
 	require.NoError(t, sub.Unmarshal(theirs))
 	require.NoError(t, xconfmap.Validate(ours))
-	assert.Equal(t, theirs, ours, "what the file sets is all that differs")
+	assert.Equal(t, theirs, &ours.(*Config).Kafka, "what the file sets is all that differs")
+	assert.Equal(t, LedgerConfig{Enabled: true, Agent: "web-1"}, ours.(*Config).Ledger)
+	ours.(*Config).Ledger.Agent = strings.Repeat("a", 256)
+	require.ErrorContains(t, xconfmap.Validate(ours), "ledger: `agent` has 256 bytes")
 }

@@ -3,8 +3,9 @@ package ledger
 
 import "time"
 
-// Account is what is known of one agent and one signal, over all consumers.
+// Account is what is known of one agent and one signal, over all consumers of a group.
 type Account struct {
+	Group  string `json:"group"` // the consumer group: each backend of the same topic has its own
 	Agent  string `json:"agent"`
 	Signal string `json:"signal"` // logs, metrics or traces
 
@@ -13,6 +14,7 @@ type Account struct {
 	Stored       uint64 `json:"stored"`        // distinct ones that a backend has on disk
 	DeadLettered uint64 `json:"dead_lettered"` // that a backend refused for good, and the dead letters have
 	Missing      uint64 `json:"missing"`       // stamped, and neither; those on their way are among them
+	Gap          uint64 `json:"gap"`           // of the missing, those that are for longer than the ledger's gap_after
 	Duplicated   uint64 `json:"duplicated"`    // that came more than once
 
 	MissingRanges []Range       `json:"missing_ranges,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
+	accounts "github.com/breakwater-otel/breakwater/components/internal/ledger"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
 )
 
@@ -111,6 +112,7 @@ type intent struct {
 	want          int
 	reserve       int64
 	withoutRanges bool
+	settlement    *accounts.Settlement // nil: there is no account
 }
 
 // errSessionEnded is that of a commit that came too late: the partition may have
@@ -144,6 +146,7 @@ func (c *committer) commit(ctx context.Context, sessions func() []*session, last
 	if len(intents) == 0 {
 		return true, true
 	}
+	c.account(ctx, intents)
 	ctx = kgo.PreCommitFnContext(ctx, func(request *kmsg.OffsetCommitRequest) error {
 		// The client has waited for a rebalance, if there was one, and taken the generation
 		// after it.
@@ -225,10 +228,29 @@ func (s *session) intend(now time.Time, last bool) *intent {
 	if !s.plain {
 		m = s.ledger.Metadata(s.reserve)
 	}
-	return &intent{
+	i := &intent{
 		s: s, ledger: s.ledger, offset: offset, epoch: s.epochAt(offset), metadata: m.Encode(offset),
 		want: s.want, reserve: s.reserve, withoutRanges: s.plain,
 	}
+	if settlement, ok := s.entries.take(offset); ok {
+		i.settlement = &settlement
+	}
+	return i
+}
+
+// account enters what is about to be committed into the delivery ledger. What is committed is never read again, so it has
+// to be there before.
+func (c *committer) account(ctx context.Context, intents map[topicPartition]*intent) {
+	if c.r.accountant == nil {
+		return
+	}
+	settlements := make([]accounts.Settlement, 0, len(intents))
+	for _, i := range intents {
+		if i.settlement != nil {
+			settlements = append(settlements, *i.settlement)
+		}
+	}
+	c.r.accountant.Settled(ctx, settlements)
 }
 
 // committed lets those start who waited for the commit.

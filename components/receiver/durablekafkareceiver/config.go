@@ -38,6 +38,8 @@ type Config struct {
 
 	// Durability says who knows what the backends have on disk. Without it an acknowledged delivery is settled.
 	Durability configoptional.Optional[DurabilityConfig] `mapstructure:"durability"`
+	// Ledger says who keeps the account of the records that agents have stamped. Without it nobody does.
+	Ledger configoptional.Optional[LedgerConfig] `mapstructure:"ledger"`
 	// MaxInFlightBytes bounds what is queued and being delivered, of all partitions, decompressed.
 	MaxInFlightBytes int64 `mapstructure:"max_in_flight_bytes"`
 	// MaxUnsettledMessages bounds the offsets of a partition between the committed one and the last one sent.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
 	"github.com/breakwater-otel/breakwater/components/internal/durability"
+	accounts "github.com/breakwater-otel/breakwater/components/internal/ledger"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
 )
 
@@ -66,6 +67,8 @@ type result struct {
 	resolved bool
 	stamp    durability.Stamp
 	at       time.Time
+	// dead is how many records became dead letters behind the receiver.
+	dead uint64
 }
 
 // Kinds of errors; the values are those of the attribute `kind` in metadata.yaml.
@@ -136,7 +139,8 @@ func (s *session) deliver(d *delivery) result {
 			return result{}
 		}
 		stamp := s.r.stamp()
-		handedOn, err := s.attempt(d)
+		var tally accounts.Tally
+		handedOn, err := s.attempt(d, &tally)
 		now := time.Now()
 		if s.ctx.Err() != nil {
 			// Exporters answer nil, too, when their context has ended.
@@ -144,7 +148,7 @@ func (s *session) deliver(d *delivery) result {
 		}
 		if err == nil {
 			s.delivered(d, handedOn)
-			return result{delivered: true, resolved: !handedOn || s.r.watch == nil, stamp: stamp, at: now}
+			return result{delivered: true, resolved: !handedOn || s.r.watch == nil, stamp: stamp, at: now, dead: tally.Dead()}
 		}
 		kind := kindOf(err)
 		s.failed(d, kind, err, now)
@@ -199,7 +203,7 @@ func sleep(ctx context.Context, wait time.Duration) bool {
 // attempt decodes the messages anew, because a pipeline may have changed what it was
 // given, and hands them on, if there are any. What cannot be decoded is kept as dead
 // letters first.
-func (s *session) attempt(d *delivery) (handedOn bool, err error) {
+func (s *session) attempt(d *delivery, tally *accounts.Tally) (handedOn bool, err error) {
 	if d.undecodable == nil {
 		d.undecodable = make(map[int]error)
 	}
@@ -212,7 +216,11 @@ func (s *session) attempt(d *delivery) (handedOn bool, err error) {
 			return false, nil
 		}
 	}
-	return true, request.consume(s.context(d))
+	ctx := s.context(d)
+	if s.r.accountant != nil {
+		ctx = accounts.WithTally(ctx, tally)
+	}
+	return true, request.consume(ctx)
 }
 
 // bury has undecodable messages kept as dead letters. They are not decoded again then:
@@ -263,6 +271,9 @@ func (s *session) letter(record *kgo.Record, err error) deadletter.Letter {
 		Value:     record.Value,
 	}
 	for _, h := range record.Headers {
+		if h.Key == accounts.HeaderKey {
+			continue // sent again, it is another message
+		}
 		letter.Headers = append(letter.Headers, deadletter.Header{Key: h.Key, Value: h.Value})
 	}
 	return letter
@@ -283,6 +294,7 @@ func (s *session) context(d *delivery) context.Context {
 	metadata[upstreamPartitionKey], metadata[deadletter.MetadataPartition] = s.attributes.partition, s.attributes.partition
 	metadata[upstreamOffsetKey], metadata[deadletter.MetadataOffset] = offset, offset
 	metadata[deadletter.MetadataLastOffset] = []string{strconv.FormatInt(last.Offset, 10)}
+	delete(metadata, accounts.HeaderKey)
 	delete(metadata, redeliveredKey)
 	delete(metadata, replayKey)
 	if d.replay {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/kafka/configkafka"
 
+	accounts "github.com/breakwater-otel/breakwater/components/internal/ledger"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
 )
 
@@ -21,6 +22,8 @@ type location struct {
 	start, end int64
 	// startAt and until are the offsets in the configuration, or those of its times, or -1.
 	startAt, until int64
+	// topicID is another one when the topic was made again. Empty: not known.
+	topicID string
 }
 
 // listTimeout bounds the questions for offsets.
@@ -48,6 +51,11 @@ func (r *kafkaReceiver) list(ctx context.Context, topics ...string) (func(topicP
 		untils, timeErr = r.admin.ListOffsetsAfterMilli(ctx, r.until.UnixMilli(), topics...)
 		err = errors.Join(err, timeErr)
 	}
+	var topicIDs kadm.TopicDetails
+	if r.accountant != nil {
+		// Without it a topic that was made again is found by its end, if that is lower.
+		topicIDs, _ = r.admin.ListTopics(ctx, topics...)
+	}
 	return func(tp topicPartition) (location, error) {
 		var failed error
 		lookup := func(listed kadm.ListedOffsets) int64 {
@@ -74,6 +82,9 @@ func (r *kafkaReceiver) list(ctx context.Context, topics ...string) (func(topicP
 			l.until = lookup(untils)
 		case r.untilOffsets != nil:
 			l.until = offsetOr(r.untilOffsets, tp.partition, 0)
+		}
+		if topic, ok := topicIDs[tp.topic]; ok && topic.Err == nil {
+			l.topicID = topic.ID.String()
 		}
 		return l, failed
 	}, err
@@ -126,7 +137,7 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 		s.until = l.until
 	}
 	start, m := commit.offset, ledger.Metadata{}
-	ours := false
+	ours, anew := false, false
 	if start >= 0 {
 		m, ours = ledger.ParseMetadata(commit.metadata, start)
 	}
@@ -139,6 +150,7 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 		s.logger.Info("The group has no commit for the partition", zap.Int64("offset", start))
 	case start > l.end:
 		s.truncated(start, l)
+		anew = true
 		s.redeliveredBelow = l.end
 		start, m, ours = l.start, ledger.Metadata{}, true
 	case start < l.start:
@@ -162,6 +174,10 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 		s.redeliveredBelow = max(s.redeliveredBelow, l.end)
 		s.replayBelow = l.end
 	}
+	s.account(commit, l)
+	if anew {
+		s.entries.restart(start)
+	}
 	s.begin(start, m)
 	s.reserve = max(m.Reserved, start)
 	s.reserved = start
@@ -169,6 +185,19 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 		s.reserved = s.reserve
 	}
 	s.finished = s.until >= 0 && s.fetched >= s.until
+}
+
+// account begins the entries for the delivery ledger.
+func (s *session) account(commit commitOf, l location) {
+	if s.r.accountant == nil {
+		return
+	}
+	s.r.accountant.Watch(s.r.config.GroupID, []string{s.topic})
+	s.entries = entries{assignment: &accounts.Assignment{
+		Place:     accounts.Place{Group: s.r.config.GroupID, Topic: s.topic, Partition: s.partition},
+		Committed: commit.offset, End: l.end, TopicID: l.topicID,
+		Fresh: commit.offset < 0 && l.start == 0 && s.r.initial(l) == 0,
+	}}
 }
 
 // initial returns where a partition begins that has no commit.
@@ -233,6 +262,7 @@ func (s *session) relocate(l location) {
 func (s *session) restart(offset int64, m ledger.Metadata, singlesBelow int64) {
 	end := s.ledger.End()
 	s.drop()
+	s.entries.restart(offset)
 	s.singlesBelow = singlesBelow
 	s.redeliveredBelow = max(end, s.redeliveredBelow)
 	s.committedEpoch = -1

@@ -5,6 +5,8 @@ import (
 	"sort"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/breakwater-otel/breakwater/components/internal/ledger"
 )
 
 // recordQueue is a FIFO of fetched records, by offset.
@@ -62,8 +64,24 @@ func recordBytes(r *kgo.Record) int64 {
 	return int64(n)
 }
 
+// sameHeaders compares what goes into the request. The stamp of the delivery ledger does not, and is another one for each
+// message.
 func sameHeaders(a, b *kgo.Record) bool {
-	return slices.EqualFunc(a.Headers, b.Headers, func(x, y kgo.RecordHeader) bool {
-		return x.Key == y.Key && string(x.Value) == string(y.Value)
-	})
+	i, j := 0, 0
+	for {
+		for i < len(a.Headers) && a.Headers[i].Key == ledger.HeaderKey {
+			i++
+		}
+		for j < len(b.Headers) && b.Headers[j].Key == ledger.HeaderKey {
+			j++
+		}
+		if i == len(a.Headers) || j == len(b.Headers) {
+			return i == len(a.Headers) && j == len(b.Headers)
+		}
+		x, y := &a.Headers[i], &b.Headers[j]
+		if x.Key != y.Key || string(x.Value) != string(y.Value) {
+			return false
+		}
+		i, j = i+1, j+1
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
 	"github.com/breakwater-otel/breakwater/components/internal/durability"
 	"github.com/breakwater-otel/breakwater/components/internal/kafkaclient"
+	accounts "github.com/breakwater-otel/breakwater/components/internal/ledger"
 	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/metadata"
 )
 
@@ -42,8 +43,9 @@ type kafkaReceiver struct {
 
 	host           component.Host
 	signal         signal
-	watch          durability.Watch // nil: an acknowledged delivery is settled
-	deadLetters    deadLetterStore  // nil: none are kept
+	watch          durability.Watch    // nil: an acknowledged delivery is settled
+	deadLetters    deadLetterStore     // nil: none are kept
+	accountant     accounts.Accountant // nil: there is no account
 	client         *kgo.Client
 	admin          *kadm.Client
 	commits        *committer
@@ -137,6 +139,12 @@ func (r *kafkaReceiver) start(ctx context.Context, host component.Host) error {
 	}
 	if r.watch, err = r.config.watch(host); err != nil {
 		return err
+	}
+	if r.accountant, err = r.config.accountant(host); err != nil {
+		return err
+	}
+	if r.accountant != nil && !r.topics.patterns() {
+		r.accountant.Watch(r.config.GroupID, r.topics.Topics)
 	}
 	options, err := kafkaclient.Options(ctx, host, r.config.ClientConfig, r.logger)
 	if err != nil {

@@ -37,6 +37,9 @@ type session struct {
 	closing bool
 	ledger  *ledger.Ledger
 
+	// entries are what goes into the account of the delivery ledger when it is settled.
+	entries entries
+
 	// queue are the records that were fetched and have not begun.
 	queue recordQueue
 	// bytes are those of queue and of the deliveries that have not ended.
@@ -191,6 +194,7 @@ func (s *session) push(records []*kgo.Record, highWatermark int64, now time.Time
 	if len(records) > 0 {
 		s.lastTimestamp = records[len(records)-1].Timestamp
 	}
+	s.entries.push(records)
 	s.queue.push(records)
 	s.addBytes(bytes)
 	s.schedule(now)
@@ -558,6 +562,9 @@ func (s *session) conclude(d *delivery, result result) {
 	s.r.delivering.Add(-d.bytes)
 	s.begunBytes -= d.bytes
 	s.addBytes(-d.bytes)
+	if result.delivered {
+		s.entries.deliver(d, result.dead)
+	}
 	d.records = nil
 	switch {
 	case !result.delivered:

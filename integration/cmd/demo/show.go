@@ -39,6 +39,7 @@ type state struct {
 }
 
 func (p *pipeline) showPlaces() {
+	say("  live     %s", p.consumer.LiveURL())
 	say("  logs     %s", p.logs.UI())
 	say("  metrics  %s", p.metrics.UI())
 	say("  agent    %s", p.agent.MetricsURL())
@@ -105,7 +106,7 @@ func (p *pipeline) look(ctx context.Context) (s state, err error) {
 	if s.recordsInKafka, err = p.client.CountLogRecords(ctx, logsTopic); err != nil {
 		return s, err
 	}
-	if s.pointsInKafka, err = p.client.CountDataPoints(ctx, metricsTopic); err != nil {
+	if s.pointsInKafka, err = p.client.CountDataPoints(ctx, metricsTopic, "system."); err != nil {
 		return s, err
 	}
 

@@ -30,19 +30,14 @@ func (d Document) Markdown(pictures string) string {
 		b.WriteString(summary(results) + "\n\n" + Table(results) + "\n")
 	}
 	if len(d.Known) > 0 {
-		b.WriteString("## Known losses\n\nA case of this list that holds fails, so the list can only shrink; but for a race, which is not " +
-			"lost in every run.\n\n")
+		b.WriteString("## Known losses\n\nA case of this list that holds fails, so the list can only shrink.\n\n")
 		b.WriteString("| name | case | what may not be 0 | cause | where |\n|---|---|---|---|---|\n")
 		for _, k := range d.Known {
 			name := k.Case
 			if k.Profile != "" && len(profiles) > 1 {
 				name += " (" + k.Profile + ")"
 			}
-			cause := k.Cause
-			if k.Race {
-				cause += " A race."
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(k.Name), cell(name), join(k.Numbers), cell(cause), cell(k.Where))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(k.Name), cell(name), join(k.Numbers), cell(k.Cause), cell(k.Where))
 		}
 		b.WriteString("\n")
 	}

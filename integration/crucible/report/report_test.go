@@ -18,6 +18,7 @@ import (
 
 	"github.com/breakwater-otel/breakwater/integration/crucible/oracle"
 	"github.com/breakwater-otel/breakwater/integration/harness"
+	"github.com/breakwater-otel/breakwater/integration/plot"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -95,8 +96,6 @@ func TestJudge(t *testing.T) {
 	forbidding := func(r Result, n ...Number) Result { r.Forbids = n; return r }
 	unsynced := KnownLoss{Name: "unsynced", Case: "consumer-kill", Profile: "breakwater", Numbers: []Number{Lost, Retimed}}
 	copies := KnownLoss{Name: "copies", Case: "consumer-kill", Profile: "breakwater", Numbers: []Number{Duplicated}}
-	race := unsynced
-	race.Race = true
 	elsewhere := unsynced
 	elsewhere.Case = "another"
 	rival := unsynced
@@ -128,8 +127,6 @@ func TestJudge(t *testing.T) {
 		"known, and something else":    {with(func(w *oracle.WriterReport) { w.Lost, w.Unwritten = 2, 1 }), []KnownLoss{unsynced}, Fails, "unsynced", []string{"2 lost (known: unsynced)", "1 unwritten"}},
 		"known, by another profile":    {with(func(w *oracle.WriterReport) { w.Lost = 2 }), []KnownLoss{rival}, Fails, "holds", []string{"2 lost"}},
 		"known, and holds":             {good(), []KnownLoss{unsynced}, Stale, "unsynced", []string{`the known loss "unsynced" did not happen: take it from the list`}},
-		"a known race, and holds":      {good(), []KnownLoss{race}, Holds, "unsynced", nil},
-		"a known race, and lost":       {with(func(w *oracle.WriterReport) { w.Lost = 2 }), []KnownLoss{race}, KnownFailure, "unsynced", []string{"2 lost (known: unsynced)"}},
 		"one of two known holds":       {with(func(w *oracle.WriterReport) { w.Lost = 2 }), []KnownLoss{unsynced, {Name: "x", Case: "consumer-kill", Profile: "breakwater", Numbers: []Number{Corrupted}}}, Stale, "unsynced, x", []string{"2 lost (known: unsynced)", `the known loss "x" did not happen: take it from the list`}},
 		"fails and stale":              {with(func(w *oracle.WriterReport) { w.Corrupted = 1 }), []KnownLoss{unsynced}, Fails, "unsynced", []string{"1 corrupted", `the known loss "unsynced" did not happen: take it from the list`}},
 		"known copies where forbidden": {forbidding(good(), Duplicated), []KnownLoss{copies}, KnownFailure, "copies", []string{"3 duplicated (known: copies)"}},
@@ -306,10 +303,10 @@ func TestRateIsOverASecond(t *testing.T) {
 	rates, last := rate(series)
 	assert.Equal(t, 10.0, last)
 	for _, p := range rates.written[2:] {
-		assert.Equal(t, 100.0, p.y, p.x)
+		assert.Equal(t, 100.0, p.Y, p.X)
 	}
 	for _, p := range rates.stored[2:] {
-		assert.Equal(t, 50.0, p.y, p.x)
+		assert.Equal(t, 50.0, p.Y, p.X)
 	}
 }
 
@@ -317,8 +314,8 @@ func TestTicks(t *testing.T) {
 	for highest, want := range map[float64][]float64{
 		1: {0, 0.5, 1}, 10: {0, 5, 10}, 31.5: {0, 10, 20, 30}, 640: {0, 200, 400, 600}, 12345: {0, 5000, 10000},
 	} {
-		assert.Equal(t, want, ticks(highest, 4))
+		assert.Equal(t, want, plot.Ticks(highest, 4))
 	}
-	assert.Equal(t, []string{"0", "500", "10 k", "12.5 k", "2 M"}, []string{amount(0), amount(500), amount(1e4), amount(12500), amount(2e6)})
+	assert.Equal(t, []string{"0", "500", "10 k", "12.5 k", "2 M"}, []string{plot.Amount(0), plot.Amount(500), plot.Amount(1e4), plot.Amount(12500), plot.Amount(2e6)})
 	assert.Equal(t, "1,234,567 999 -1,000", thousands(1234567)+" "+thousands(999)+" "+thousands(-1000))
 }

@@ -35,9 +35,13 @@ type Result struct {
 	// Recovery is the time from the end of the last fault until the backlog was gone; negative when it never was.
 	Recovery time.Duration `json:"recovery_ns"`
 	// Audits are the reports of the oracle: one, or one for each backend that is to hold the same.
-	Audits  []oracle.Report  `json:"audits"`
-	PeakRSS map[string]int64 `json:"peak_rss_bytes,omitempty"` // by process
-	Series  []Point          `json:"series,omitempty"`
+	Audits []oracle.Report `json:"audits"`
+	// Ledger is what the consumers' delivery ledger says, of each audit the logs and the metrics, and Disagreements where
+	// that is something else than what the oracle has found.
+	Ledger        []Ledger         `json:"ledger,omitempty"`
+	Disagreements []string         `json:"disagreements,omitempty"`
+	PeakRSS       map[string]int64 `json:"peak_rss_bytes,omitempty"` // by process
+	Series        []Point          `json:"series,omitempty"`
 	// Forbids are numbers that must be 0 beside those that always must.
 	Forbids []Number `json:"forbids,omitempty"`
 	// Error says why the case could not be run to its end.
@@ -48,6 +52,16 @@ type Result struct {
 	Expected string   `json:"expected"` // "holds", or the names of the known losses
 	Verdict  Verdict  `json:"verdict"`
 	Why      []string `json:"why,omitempty"`
+}
+
+// Ledger is an account of the delivery ledger: a consumer group's, of all agents together, in records.
+type Ledger struct {
+	Group        string `json:"group"`
+	Stamped      int64  `json:"stamped"`
+	Stored       int64  `json:"stored"`
+	DeadLettered int64  `json:"dead_lettered"`
+	Missing      int64  `json:"missing"`
+	Duplicated   int64  `json:"duplicated"`
 }
 
 // Number names one of the numbers of a result.

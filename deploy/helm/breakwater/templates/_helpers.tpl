@@ -53,6 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 - {name: KAFKA_METRICS_TOPIC, value: {{ .Values.kafka.topics.metrics | quote }}}
 - {name: KAFKA_FLUENTBIT_TOPIC, value: {{ .Values.kafka.topics.fluentBit | quote }}}
 - {name: KAFKA_DLQ_TOPIC, value: {{ .Values.kafka.topics.deadLetters | quote }}}
+- {name: KAFKA_LEDGER_TOPIC, value: {{ .Values.kafka.topics.ledger | quote }}}
 {{- with .Values.kafka.sasl }}
 {{- if .enabled }}
 - {name: KAFKA_SASL_MECHANISM, value: {{ .mechanism }}}

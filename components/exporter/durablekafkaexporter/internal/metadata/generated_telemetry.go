@@ -23,11 +23,13 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                        metric.Meter
-	mu                           sync.Mutex
-	registrations                []metric.Registration
-	ExporterDurableKafkaRefusals metric.Int64Counter
-	ExporterDurableKafkaRenewals metric.Int64Counter
+	meter                              metric.Meter
+	mu                                 sync.Mutex
+	registrations                      []metric.Registration
+	ExporterDurableKafkaRefusals       metric.Int64Counter
+	ExporterDurableKafkaRenewals       metric.Int64Counter
+	ExporterDurableKafkaStampFailures  metric.Int64Counter
+	ExporterDurableKafkaStampedRecords metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -69,6 +71,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_durable_kafka_renewals",
 		metric.WithDescription("Producers made anew because their topic was deleted and made again [Development]"),
 		metric.WithUnit("{producers}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterDurableKafkaStampFailures, err = builder.meter.Int64Counter(
+		"otelcol_exporter_durable_kafka_stamp_failures",
+		metric.WithDescription("Reads and writes of the state of the ledger's stamps that failed [Development]"),
+		metric.WithUnit("{failures}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterDurableKafkaStampedRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_durable_kafka_stamped_records",
+		metric.WithDescription("Records that got a number of the ledger and that the queue has taken [Development]"),
+		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

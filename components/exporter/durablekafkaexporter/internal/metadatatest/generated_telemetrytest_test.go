@@ -21,10 +21,18 @@ func TestSetupTelemetry(t *testing.T) {
 	defer tb.Shutdown()
 	tb.ExporterDurableKafkaRefusals.Add(context.Background(), 1)
 	tb.ExporterDurableKafkaRenewals.Add(context.Background(), 1)
+	tb.ExporterDurableKafkaStampFailures.Add(context.Background(), 1)
+	tb.ExporterDurableKafkaStampedRecords.Add(context.Background(), 1)
 	AssertEqualExporterDurableKafkaRefusals(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterDurableKafkaRenewals(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterDurableKafkaStampFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterDurableKafkaStampedRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 
