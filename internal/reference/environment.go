@@ -45,6 +45,7 @@ func readEnvironment(root string) ([]place, error) {
 	places := []place{
 		{title: "Profiles", pattern: "*.yaml"},
 		{title: "Blocks of the agent", pattern: "agent.d/*.yaml"},
+		{title: "Blocks of the consumer", pattern: "consumer.d/*.yaml"},
 		{title: "Overlays for security", pattern: "security.d/*.yaml"},
 	}
 	var missing []string

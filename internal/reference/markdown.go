@@ -72,12 +72,12 @@ func renderSection(out *strings.Builder, s *section) {
 	} else {
 		fmt.Fprintf(out, "\n### %s\n", s.title)
 	}
-	if len(s.squashed) > 0 {
-		links := make([]string, 0, len(s.squashed))
-		for _, t := range s.squashed {
-			links = append(links, groupLink(t))
+	for _, of := range s.squashed {
+		place := "Among its settings"
+		if of.path != "" {
+			place = "Among those below `" + of.path + "`"
 		}
-		fmt.Fprintf(out, "\nAmong its settings are those of %s.\n", strings.Join(links, " and "))
+		fmt.Fprintf(out, "\n%s are those of %s.\n", place, groupLink(of.group))
 	}
 	if len(s.settings) == 0 {
 		if len(s.squashed) == 0 {

@@ -143,8 +143,12 @@ func (b *book) names(s *section) map[string]bool {
 				add(path, b.groups[row.sharedBy])
 			}
 		}
-		for _, t := range s.squashed {
-			add(prefix, b.groups[t])
+		for _, of := range s.squashed {
+			below := prefix
+			if of.path != "" {
+				below = join(prefix, of.path)
+			}
+			add(below, b.groups[of.group])
 		}
 	}
 	add("", s)
@@ -202,7 +206,7 @@ func TestVariables(t *testing.T) {
 	assert.Equal(t, []string{"agent.yaml", "standalone.yaml"}, health.files["127.0.0.1:13133"])
 	assert.Equal(t, []string{""}, find(0, "SITE_NAME").defaults, "read by label_preserve")
 	assert.Equal(t, []string{"java,python,go,node"}, find(1, "LOG_MULTILINE").defaults)
-	assert.Contains(t, find(2, "KAFKA_SASL_PASSWORD_FILE").meaning, "password")
+	assert.Contains(t, find(3, "KAFKA_SASL_PASSWORD_FILE").meaning, "password")
 	assert.Contains(t, find(0, "LOKI_FLUSH_WINDOW").meaning, "](backends.md#after-a-kill)")
 	_, err = readEnvironment(t.TempDir())
 	assert.Error(t, err)

@@ -36,8 +36,13 @@ type section struct {
 	kind     string // of a component
 	dir      string // of a component, below components
 	settings []setting
-	// squashed are groups whose settings stand among those of the section.
-	squashed []reflect.Type
+	// squashed are groups whose settings stand among those of the section, or among those below one of them.
+	squashed []squashed
+}
+
+type squashed struct {
+	path  string // empty: of the section itself
+	group reflect.Type
 }
 
 // book has all sections. Groups of settings that upstream defines are sections of their own, in which several components
@@ -91,7 +96,7 @@ func (b *book) addStruct(s *section, path string, v reflect.Value) {
 				continue
 			}
 			b.group(inner.Type())
-			s.squashed = append(s.squashed, inner.Type())
+			s.squashed = append(s.squashed, squashed{path, inner.Type()})
 			b.addOverrides(s, path, inner)
 			continue
 		}
