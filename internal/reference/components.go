@@ -11,6 +11,8 @@ import (
 	"github.com/breakwater-otel/breakwater/components/exporter/victorialogsexporter"
 	"github.com/breakwater-otel/breakwater/components/extension/durabilityextension"
 	"github.com/breakwater-otel/breakwater/components/extension/fluentbitencodingextension"
+	"github.com/breakwater-otel/breakwater/components/extension/ledgerextension"
+	"github.com/breakwater-otel/breakwater/components/extension/liveextension"
 	"github.com/breakwater-otel/breakwater/components/extension/losslessextension"
 	"github.com/breakwater-otel/breakwater/components/extension/otlpzerocopyencodingextension"
 	"github.com/breakwater-otel/breakwater/components/processor/labelpreserveprocessor"
@@ -42,6 +44,8 @@ func factories() []factory {
 		{"exporter/deadletterexporter", deadletterexporter.NewFactory()},
 		{"extension/durabilityextension", durabilityextension.NewFactory()},
 		{"extension/losslessextension", losslessextension.NewFactory()},
+		{"extension/ledgerextension", ledgerextension.NewFactory()},
+		{"extension/liveextension", liveextension.NewFactory()},
 		{"extension/fluentbitencodingextension", fluentbitencodingextension.NewFactory()},
 		{"extension/otlpzerocopyencodingextension", otlpzerocopyencodingextension.NewFactory()},
 	}
