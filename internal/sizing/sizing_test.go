@@ -28,7 +28,7 @@ func TestSize(t *testing.T) {
 	assert.Less(t, p.OutageBytes, p.DiskBytes)
 	assert.Equal(t, LogsRetention, p.LogsRetention, "no less than it is")
 	assert.Equal(t, 48*time.Hour, p.MetricsRetention, "a day and headroom")
-	assert.InDelta(t, 10*1000*line/4*72*3600/6, p.LogsPartition, 1)
+	assert.InDelta(t, 10*1000*line/float64(Compression)*72*3600/6, p.LogsPartition, 1)
 	assert.InDelta(t, 6*(p.LogsPartition+p.MetricsPartition), p.BrokerBytes, 20, "as many replicas as brokers: each has everything")
 	assert.EqualValues(t, 10*1000*86400, p.Backlog)
 	assert.Equal(t, 1, p.Consumers)
