@@ -48,8 +48,9 @@ const (
 	// after an outage, on one busy core.
 	AgentRate = 20_000
 
-	// LogsRetention and MetricsRetention are those of `make topics`.
-	LogsRetention    = 72 * time.Hour
+	// LogsRetention is that of `make topics`.
+	LogsRetention = 72 * time.Hour
+	// MetricsRetention is that of `make topics`.
 	MetricsRetention = 24 * time.Hour
 )
 

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.uber.org/zap"
 
-	"github.com/breakwater-otel/breakwater/components/internal/confids"
+	"github.com/breakwater-otel/breakwater/components/internal/componentids"
 	"github.com/breakwater-otel/breakwater/internal/secretfile"
 )
 
@@ -23,12 +23,12 @@ func checkAuth(conf *confmap.Conf, logger *zap.Logger) error {
 	for path, settings := range kafkaClients(conf) {
 		errs = append(errs, checkSASL(path, settings, logger))
 	}
-	for id, settings := range confids.OfTypes(conf, "extensions", "basicauth") {
+	for id, settings := range componentids.OfTypes(conf, "extensions", "basicauth") {
 		if client, ok := settings["client_auth"].(map[string]any); ok {
 			errs = append(errs, checkBasicAuth([]string{"extensions", id, "client_auth"}, client, logger))
 		}
 	}
-	for id, settings := range confids.OfTypes(conf, "extensions", "bearertokenauth") {
+	for id, settings := range componentids.OfTypes(conf, "extensions", "bearertokenauth") {
 		_, hasToken := settings["token"]
 		_, hasTokens := settings["tokens"]
 		if !hasToken && !hasTokens {

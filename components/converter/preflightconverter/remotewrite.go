@@ -7,7 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 
-	"github.com/breakwater-otel/breakwater/components/internal/confids"
+	"github.com/breakwater-otel/breakwater/components/internal/componentids"
 )
 
 // remoteWriteType is the type of the exporter whose endpoints are looked at. It takes a path for a URL, and then tries
@@ -16,7 +16,7 @@ const remoteWriteType = "prometheusremotewrite"
 
 func checkRemoteWrite(conf *confmap.Conf) error {
 	var errs []error
-	for id, settings := range confids.OfTypes(conf, "exporters", remoteWriteType) {
+	for id, settings := range componentids.OfTypes(conf, "exporters", remoteWriteType) {
 		endpoint, _ := settings["endpoint"].(string)
 		u, err := url.Parse(endpoint)
 		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.uber.org/zap"
 
-	"github.com/breakwater-otel/breakwater/components/internal/confids"
+	"github.com/breakwater-otel/breakwater/components/internal/componentids"
 )
 
 // storageType is the type of the extension whose directories are looked at.
@@ -23,7 +23,7 @@ const storageType = "file_storage"
 func checkStorage(conf *confmap.Conf, logger *zap.Logger) error {
 	inUse, _ := conf.Get("service::extensions").([]any)
 	var errs []error
-	for id, settings := range confids.OfTypes(conf, "extensions", storageType) {
+	for id, settings := range componentids.OfTypes(conf, "extensions", storageType) {
 		directory, isSet := settings["directory"]
 		if !isSet || !slices.Contains(inUse, any(id)) {
 			continue

@@ -7,7 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 
-	"github.com/breakwater-otel/breakwater/components/internal/confids"
+	"github.com/breakwater-otel/breakwater/components/internal/componentids"
 )
 
 // checkUnused reports security settings of the contract that are set and that the configuration does not take: the
@@ -31,7 +31,7 @@ func checkUnused(conf *confmap.Conf, getenv func(string) string) error {
 			missing(path, "tls", "kafka-tls.yaml", tlsVariables("KAFKA")...)
 		}
 	}
-	for id, settings := range confids.OfTypes(conf, "receivers", "otlp") {
+	for id, settings := range componentids.OfTypes(conf, "receivers", "otlp") {
 		protocols, _ := settings["protocols"].(map[string]any)
 		for _, protocol := range []string{"grpc", "http"} {
 			block, _ := protocols[protocol].(map[string]any)

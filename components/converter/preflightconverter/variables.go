@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 
-	"github.com/breakwater-otel/breakwater/components/internal/confids"
+	"github.com/breakwater-otel/breakwater/components/internal/componentids"
 )
 
 // prefixes are what the variables of the environment contract begin with, by the type of the component.
@@ -27,7 +27,7 @@ var prefixes = map[string]string{
 func kafkaClients(conf *confmap.Conf) iter.Seq2[[]string, map[string]any] {
 	return func(yield func([]string, map[string]any) bool) {
 		for _, section := range []string{"receivers", "exporters", "extensions"} {
-			for id, settings := range confids.OfTypes(conf, section, "kafka", "durable_kafka", "dead_letter_store", "ledger") {
+			for id, settings := range componentids.OfTypes(conf, section, "kafka", "durable_kafka", "dead_letter_store", "ledger") {
 				if !yield([]string{section, id}, settings) {
 					return
 				}

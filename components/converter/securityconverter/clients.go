@@ -7,7 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 
-	"github.com/breakwater-otel/breakwater/components/internal/confids"
+	"github.com/breakwater-otel/breakwater/components/internal/componentids"
 )
 
 // clientsOf returns the paths of the settings that `auth` and `tls` belong into, by the party.
@@ -51,7 +51,7 @@ var clientsOf = map[string]func(*confmap.Conf) [][]string{
 // components returns the paths of the components of the types.
 func components(conf *confmap.Conf, section string, types ...string) [][]string {
 	var paths [][]string
-	for id := range confids.OfTypes(conf, section, types...) {
+	for id := range componentids.OfTypes(conf, section, types...) {
 		paths = append(paths, []string{section, id})
 	}
 	return paths

@@ -13,7 +13,6 @@ import (
 // signalOf is what is different between logs, metrics and traces.
 type signalOf[T any] struct {
 	signal ledger.Signal
-	empty  func() T
 	count  func(T) int
 	bytes  func(T) int
 	// move moves the records of the second behind those of the first, resource by resource.

@@ -63,12 +63,12 @@ func labelsOf(m *dto.Metric) map[string]string {
 	return labels
 }
 
-// value returns the first sample of a metric.
-func (m metrics) value(name string) (float64, bool) {
+// value returns the first sample of a metric, 0 if there is none.
+func (m metrics) value(name string) float64 {
 	if samples := m[name]; len(samples) > 0 {
-		return samples[0].value, true
+		return samples[0].value
 	}
-	return 0, false
+	return 0
 }
 
 // values returns the different values of a label, over the metrics, in order.

@@ -39,15 +39,15 @@ func (s *summary) add(now time.Time, m metrics) State {
 	state := State{
 		Time:        now,
 		Topics:      s.topics(now, m),
-		Backends:    s.backends(now, m),
+		Backends:    s.backends(m),
 		Exporters:   s.exporters(m),
 		DeadLetters: s.deadLetters(m),
 		Letters:     s.counts(m, letters, "destination", "letters"),
 		Losses:      losses(m),
 		Queues:      s.queues(m),
 	}
-	state.Process.UptimeSeconds, _ = m.value(processUptime)
-	state.Process.MemoryBytes, _ = m.value(processMemory)
+	state.Process.UptimeSeconds = m.value(processUptime)
+	state.Process.MemoryBytes = m.value(processMemory)
 	if n := len(s.history.points); n > 1 {
 		state.HistorySeconds = now.Sub(s.history.points[0].at).Seconds() / float64(n-1)
 	}
@@ -135,7 +135,7 @@ func (p progress) next(now time.Time, partition *Partition) progress {
 	return p
 }
 
-func (s *summary) backends(now time.Time, m metrics) []Backend {
+func (s *summary) backends(m metrics) []Backend {
 	var backends []Backend
 	of := func(b Backend, metric string) float64 {
 		for _, x := range m[metric] {

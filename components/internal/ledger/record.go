@@ -83,8 +83,8 @@ func appendSheet(b []byte, s *sheet, a *agent) []byte {
 			final = flagFinal
 		}
 		b = append(b, final)
-		b = appendBytes(b, r.have.append(nil))
-		b = appendBytes(b, r.void.append(nil))
+		b = appendBytes(b, r.have.encode())
+		b = appendBytes(b, r.void.encode())
 	}
 	return b
 }

@@ -36,12 +36,11 @@ func (s *set) add(first, end uint64) (added uint64) {
 	return end - first - covered
 }
 
-// union puts all of another set in, and reports whether that changed anything.
-func (s *set) union(other set) (changed bool) {
+// union puts all of another set in.
+func (s *set) union(other set) {
 	for _, o := range other {
-		changed = s.add(o.first, o.end) > 0 || changed
+		s.add(o.first, o.end)
 	}
-	return changed
 }
 
 func (s set) count() (n uint64) {
@@ -87,8 +86,9 @@ func gaps(first, end uint64, have, void set) set {
 	return out
 }
 
-// append writes the set as the distances between its bounds.
-func (s set) append(to []byte) []byte {
+// encode writes the set as the distances between its bounds.
+func (s set) encode() []byte {
+	var to []byte
 	at := uint64(0)
 	for _, o := range s {
 		to = binary.AppendUvarint(to, o.first-at)
@@ -100,7 +100,7 @@ func (s set) append(to []byte) []byte {
 
 var errSet = errors.New("not a set of numbers")
 
-// parseSet reads what append wrote. Whatever it returns without an error is in order.
+// parseSet reads what encode wrote. Whatever it returns without an error is in order.
 func parseSet(b []byte) (set, error) {
 	var s set
 	at := uint64(0)

@@ -51,14 +51,14 @@ func TestSetIsThatOfItsNumbers(t *testing.T) {
 			got.add(g.first, g.end)
 		}
 		require.Equal(t, want, got)
-		again, err := parseSet(s.append(nil))
+		again, err := parseSet(s.encode())
 		require.NoError(t, err)
 		require.Equal(t, s, again)
 	}
 }
 
 func TestParseSetRefuses(t *testing.T) {
-	for _, b := range [][]byte{{1}, {1, 0}, {0x80}, {1, 0x80}, append(set{{5, 1<<64 - 1}}.append(nil), 1, 5)} {
+	for _, b := range [][]byte{{1}, {1, 0}, {0x80}, {1, 0x80}, append(set{{5, 1<<64 - 1}}.encode(), 1, 5)} {
 		_, err := parseSet(b)
 		assert.Error(t, err, "%v", b)
 	}

@@ -202,7 +202,7 @@ func (s *Stamp) Encode() []byte {
 		if a.Final {
 			flags |= flagFinal
 		}
-		void := a.void.append(nil)
+		void := a.void.encode()
 		b = append(b, flags)
 		b = binary.AppendUvarint(b, uint64(len(void)))
 		b = append(b, void...)

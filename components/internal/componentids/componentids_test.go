@@ -1,4 +1,4 @@
-package confids
+package componentids
 
 import (
 	"testing"

@@ -1,5 +1,5 @@
-// Package confids finds components in a configuration by their type.
-package confids
+// Package componentids finds components in a configuration by their type.
+package componentids
 
 import (
 	"iter"
