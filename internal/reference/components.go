@@ -46,8 +46,6 @@ func factories() []factory {
 		{"extension/ledgerextension", ledgerextension.NewFactory()},
 		{"extension/liveextension", liveextension.NewFactory()},
 		{"extension/losslessextension", losslessextension.NewFactory()},
-		{"extension/ledgerextension", ledgerextension.NewFactory()},
-		{"extension/liveextension", liveextension.NewFactory()},
 		{"extension/fluentbitencodingextension", fluentbitencodingextension.NewFactory()},
 		{"extension/otlpzerocopyencodingextension", otlpzerocopyencodingextension.NewFactory()},
 	}
