@@ -96,8 +96,8 @@ func TestTargets(t *testing.T) {
 	}
 	assert.Equal(t, []bool{false, false, true, false, false, true}, passed)
 	assert.InDelta(t, (0.9+0.95)/2, results.Targets()[0].Ratio, 1e-9, "the ratios are .8, .9, .95 and .99")
-	assert.True(t, math.IsNaN(results[:4].ratio(Ours, "another", drainRate)))
-	assert.InDelta(t, 0.8, results[:4].ratio(Ours, Rival, consumerMicros), 1e-9)
+	assert.True(t, math.IsNaN(results[:4].ratio("another", drainRate)))
+	assert.InDelta(t, 0.8, results[:4].ratio(Rival, consumerMicros), 1e-9)
 }
 
 func TestFluentBitTargets(t *testing.T) {

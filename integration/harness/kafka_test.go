@@ -39,7 +39,7 @@ func TestKafkaThreeBrokers(t *testing.T) {
 	require.Empty(t, report.AllWarnings())
 	for _, topic := range report.Topics {
 		assert.Equal(t, topics.Created, topic.State)
-		assert.EqualValues(t, 6, topic.Partitions)
+		assert.EqualValues(t, topic.Want.Partitions, topic.Partitions)
 		assert.Equal(t, 3, topic.Replicas)
 		assert.Equal(t, "2", topic.Configs["min.insync.replicas"])
 		assert.Equal(t, strconv.Itoa(topic.Want.MaxMessageBytes), topic.Configs["max.message.bytes"])

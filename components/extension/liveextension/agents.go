@@ -19,10 +19,10 @@ import (
 // newest sample is from, in VictoriaMetrics and in Prometheus.
 const (
 	// An agent is a host that has sent host metrics, or its own, in the last hour.
-	lastSeenQuery = `max_over_time(max by (site_name, env, host_name) (timestamp({__name__=~"system_cpu_load_average_1m|system_memory_usage(_bytes)?|otelcol_process_uptime(_seconds)?(_total)?", host_name!=""}))[1h:30s])`
+	lastSeenQuery = `max_over_time(max by (site_name, env, host_name) (timestamp({__name__=~"system_cpu_load_average_1m|system_memory_usage(_bytes)?|otelcol_process_uptime(_seconds)?(_total)?", host_name!="", job!="breakwater/consumer"}))[1h:30s])`
 	// The disk queues of agents that send their own metrics. Those of this process are known without.
-	queueQuery    = `max by (__name__, site_name, env, host_name, exporter, data_type) ({__name__=~"otelcol_exporter_queue_(size|capacity)", host_name!=""})`
-	queueGrowth   = `max by (site_name, env, host_name, exporter, data_type) (deriv({__name__="otelcol_exporter_queue_size", host_name!=""}[10m]))`
+	queueQuery    = `max by (__name__, site_name, env, host_name, exporter, data_type) ({__name__=~"otelcol_exporter_queue_(size|capacity)", host_name!="", job!="breakwater/consumer"})`
+	queueGrowth   = `max by (site_name, env, host_name, exporter, data_type) (deriv({__name__="otelcol_exporter_queue_size", host_name!="", job!="breakwater/consumer"}[10m]))`
 	maxQueryBytes = 16 << 20
 )
 
