@@ -43,9 +43,9 @@ func factories() []factory {
 		{"exporter/remotewriteexporter", remotewriteexporter.NewFactory()},
 		{"exporter/deadletterexporter", deadletterexporter.NewFactory()},
 		{"extension/durabilityextension", durabilityextension.NewFactory()},
+		{"extension/losslessextension", losslessextension.NewFactory()},
 		{"extension/ledgerextension", ledgerextension.NewFactory()},
 		{"extension/liveextension", liveextension.NewFactory()},
-		{"extension/losslessextension", losslessextension.NewFactory()},
 		{"extension/fluentbitencodingextension", fluentbitencodingextension.NewFactory()},
 		{"extension/otlpzerocopyencodingextension", otlpzerocopyencodingextension.NewFactory()},
 	}
