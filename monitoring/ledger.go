@@ -3,9 +3,9 @@ package monitoring
 func ledger() Dashboard {
 	const (
 		metric = "otelcol_ledger_"
-		// Every consumer has the whole account, so its figures are not to be added up.
-		by     = "agent, signal"
-		legend = "{{agent}} {{signal}}"
+		// Every consumer has the whole account, so its figures are not to be added up. A group is a backend.
+		by     = "agent, signal, group"
+		legend = "{{agent}} {{signal}} {{group}}"
 	)
 	return Dashboard{
 		UID: "breakwater-ledger", Title: "Breakwater / Delivery ledger",
@@ -32,15 +32,15 @@ func ledger() Dashboard {
 				},
 				{
 					Title: "Gaps", Kind: Graph, Unit: Count,
-					Means:   "Records that are missing for longer than gap_after (5 minutes). Without an outage this is 0.",
-					Do:      "docs/monitoring.md, BreakwaterLedgerGap. The ranges are on the consumer's page and in its log.",
+					Means:   "Records that are missing for longer than LEDGER_GAP_AFTER (5 minutes), and neither in Kafka nor in the queue of the agent. It has to be 0; what is lost for good stays.",
+					Do:      "docs/monitoring.md, BreakwaterLedgerGap. The ranges are in the consumers' log.",
 					Queries: []Query{{highest(metric+"gap_records", "", by), legend}},
 				},
 				{
 					Title: "Age of the oldest that is missing", Kind: Graph, Unit: Seconds,
-					Means:   "How long ago the oldest missing range was stamped; 0 if none is missing.",
-					Do:      "It climbs by a second each second: that range does not come. Look for it in Kafka and in the dead letters.",
-					Queries: []Query{{highest(metric+"oldest_missing_age_seconds", "", by), legend}},
+					Means:   "Since when the oldest range is missing that has something behind it; 0 if there is none.",
+					Do:      "It climbs by a second each second: that range does not come. When it is in Kafka no more, it is in Gaps.",
+					Queries: []Query{{highest(metric+"oldest_missing_age", "", by), legend}},
 				},
 				{
 					Title: "Dead letters", Kind: Graph, Unit: Count,
@@ -58,13 +58,13 @@ func ledger() Dashboard {
 					Title: "Delay from stamp to disk", Kind: Graph, Unit: Seconds,
 					Means:   "Of the last settled message of each agent: from its stamp until it was on the disk of the backend. The flush window (15 s) is in it.",
 					Do:      "Above a minute: the queue of the agent (Agents), lag (Kafka), or a backend (Backends).",
-					Queries: []Query{{highest(metric+"delay_seconds", "", by), legend}},
+					Queries: []Query{{highest(metric+"delay", "", by), legend}},
 				},
 				{
 					Title: "Newest stamp", Kind: Graph, Unit: Seconds,
 					Means:   "How long ago each agent has stamped what has arrived last.",
 					Do:      "One climbs: that agent is silent. All climb: nothing is delivered.",
-					Queries: []Query{{`time() - ` + highest(metric+"last_stamp_timestamp_seconds", "", by), legend}},
+					Queries: []Query{{`time() - ` + highest(metric+"last_stamp_timestamp", "", by), legend}},
 				},
 				{
 					Title: "Stamped by the agents", Kind: Graph, Unit: PerSecond,

@@ -47,9 +47,6 @@ func (s *site) draw(t *testing.T, from, to time.Time, faults []fault) {
 	dir := filepath.Join(root(t), "docs", "monitoring")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	for _, d := range pack.Dashboards() {
-		if d.UID == pendingDashboard {
-			continue
-		}
 		file := filepath.Join(dir, strings.TrimPrefix(d.UID, "breakwater-")+".svg")
 		require.NoError(t, os.WriteFile(file, []byte(s.picture(t, d, from, to, faults)), 0o644)) //nolint:gosec // it is committed
 	}

@@ -25,6 +25,8 @@ const (
 	fluentBitTopic = "fluent-bit-logs-v1"
 	// refusedTopic is that of one agent alone, so that its logs can be refused while its metrics arrive.
 	refusedTopic = "logs-of-one-agent"
+	// stagingTopic is where the logs of another go, for the test to hand them on to the topic that consumers read.
+	stagingTopic = "logs-on-the-way"
 	// smallQueue is what that agent has room for on its disk.
 	smallQueue = 24_000_000
 	// lookAround is for those whose lossless check is to find something soon.
@@ -57,7 +59,9 @@ func startSite(t *testing.T) *site {
 	require.NoError(t, err)
 	t.Cleanup(s.client.Close)
 	makeTopics(t, s.kafka, s.env)
-	makeTopics(t, s.kafka, map[string]string{"KAFKA_LOGS_TOPIC": refusedTopic})
+	for _, topic := range []string{refusedTopic, stagingTopic} {
+		makeTopics(t, s.kafka, map[string]string{"KAFKA_LOGS_TOPIC": topic})
+	}
 
 	s.logs = harness.StartVictoriaLogs(t, harness.VictoriaLogsOptions{Retention: 168 * time.Hour})
 	s.metrics = harness.StartVictoriaMetrics(t, harness.VictoriaMetricsOptions{})
@@ -71,6 +75,8 @@ func startSite(t *testing.T) *site {
 		Env: merge(s.env, map[string]string{
 			"VICTORIALOGS_ENDPOINT": s.logs.URL(), "VICTORIAMETRICS_ENDPOINT": s.metrics.URL(),
 			"HOST_NAME": "consumer-1",
+			// 5 min, by timeScale.
+			"LEDGER_GAP_AFTER": "2500ms",
 		}),
 	})
 	return s
@@ -89,7 +95,7 @@ func (s *site) startAgents(t *testing.T, written, refused *harness.LogWriter) {
 		})
 	}
 	s.agent = start("edge-1", written.Glob(), nil)
-	s.quiet = start("edge-3", t.TempDir()+"/*.log", nil)
+	s.quiet = start("edge-3", t.TempDir()+"/*.log", map[string]string{"KAFKA_LOGS_TOPIC": stagingTopic})
 	s.refused = start("edge-2", refused.Glob(),
 		map[string]string{
 			"SITE_NAME": "", "DEPLOY_ENV": "",
@@ -143,6 +149,38 @@ func (s *site) loseLogs(t *testing.T) {
 	require.NoError(t, deleted.Error())
 }
 
+// stage sends a log record through edge-3 and returns the message that comes of it.
+func (s *site) stage(t *testing.T, body string) *kgo.Record {
+	t.Helper()
+	require.NoError(t, sendOTLP(t, 10*time.Second, s.quiet, "logs", log(body)))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var message *kgo.Record
+	require.NoError(t, harness.Eventually(ctx, 100*time.Millisecond, func(ctx context.Context) error {
+		err := s.client.ConsumeEach(ctx, stagingTopic, func(r *kgo.Record) error {
+			if bytes.Contains(r.Value, []byte(body)) {
+				message = r
+			}
+			return nil
+		})
+		if err == nil && message == nil {
+			err = fmt.Errorf("%s: no message with %q", stagingTopic, body)
+		}
+		return err
+	}))
+	return message
+}
+
+// forward hands messages on with their headers, by which the ledger knows their records.
+func (s *site) forward(t *testing.T, messages ...*kgo.Record) {
+	t.Helper()
+	records := make([]*kgo.Record, 0, len(messages))
+	for _, m := range messages {
+		records = append(records, &kgo.Record{Topic: logsTopic, Value: m.Value, Headers: m.Headers})
+	}
+	require.NoError(t, s.client.Produce(t.Context(), records...))
+}
+
 // sendOTLP sends a request to an agent, in JSON, and returns an error when it was not taken within the time.
 func sendOTLP(t *testing.T, within time.Duration, agent *harness.Breakwater, signal, body string) error {
 	t.Helper()
@@ -176,10 +214,13 @@ func conflictingLog() string {
 			"attributes":[{"key":"site_name","value":{"stringValue":"there"}}]}]}]}]}`, time.Now().Add(-8*24*time.Hour).UnixNano())
 }
 
-// largeLog is more than what is left of a queue that files of small lines have filled.
-func largeLog() string {
-	return fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":%q}}]}]}]}`, strings.Repeat("large ", 100_000))
+// log is one record.
+func log(body string) string {
+	return fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":%q}}]}]}]}`, body)
 }
+
+// largeLog is more than what is left of a queue that files of small lines have filled.
+func largeLog() string { return log(strings.Repeat("large ", 100_000)) }
 
 // deltaMetric is a counter that says how much it has grown, which remote write has no place for.
 func deltaMetric() string {

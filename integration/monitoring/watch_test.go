@@ -114,7 +114,17 @@ func (w *watch) firing(but ...string) ([]string, error) {
 func (w *watch) hasFired(want string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for alert := range w.fired {
+	return contains(w.fired, want)
+}
+
+func (w *watch) firesNow(want string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return contains(w.now, want)
+}
+
+func contains[V any](alerts map[string]V, want string) bool {
+	for alert := range alerts {
 		if matches(alert, want) {
 			return true
 		}
@@ -145,6 +155,22 @@ func (w *watch) requireFired(t *testing.T, want ...string) {
 		return nil
 	}))
 	t.Logf("%5.1f s: %s", time.Since(w.began).Seconds(), strings.Join(want, ", "))
+}
+
+// requireCleared waits until an alert that has fired does not any more.
+func (w *watch) requireCleared(t *testing.T, alert string) {
+	t.Helper()
+	require.True(t, w.hasFired(alert), alert)
+	ctx, cancel := context.WithTimeout(t.Context(), alertTimeout)
+	defer cancel()
+	require.NoError(t, harness.Eventually(ctx, 100*time.Millisecond, func(context.Context) error {
+		now, err := w.firing()
+		if err == nil && w.firesNow(alert) {
+			err = fmt.Errorf("%s still fires; firing: %v", alert, now)
+		}
+		return err
+	}))
+	t.Logf("%5.1f s: cleared: %s", time.Since(w.began).Seconds(), alert)
 }
 
 // requireOnly waits until no other alert fires than these.

@@ -191,6 +191,43 @@ func TestGapIsLogged(t *testing.T) {
 	assert.EqualValues(t, 10, e.Accounts()[0].Gap)
 }
 
+// What is lost for good stays in the account, until somebody deletes its topic.
+func TestAccountBeginsAnewWithoutItsTopic(t *testing.T) {
+	r := newRig(t, defaultTopic)
+	e := r.start(t)
+	s := settlement(assignment(-1), 0, 3)
+	s.Messages = append(s.Messages[:1], s.Messages[2])
+	e.Settled(t.Context(), []ledger.Settlement{s})
+	assert.EqualValues(t, 10, e.Accounts()[0].Missing)
+	e.stop(t)
+
+	again := r.start(t)
+	again.Settled(t.Context(), []ledger.Settlement{settlement(assignment(3), 3, 4)})
+	assert.EqualValues(t, 10, again.Accounts()[0].Missing, "a restart does not end it")
+	again.stop(t)
+
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...))
+	require.NoError(t, err)
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	_, err = admin.DeleteTopic(t.Context(), defaultTopic)
+	require.NoError(t, err)
+	_, err = admin.CreateTopic(t.Context(), 1, 1, nil, defaultTopic)
+	require.NoError(t, err)
+	anew := r.start(t)
+	defer anew.stop(t)
+	a := assignment(4) // ends at 1000
+	anew.Settled(t.Context(), []ledger.Settlement{settlement(a, 4, 1002)})
+	got := anew.Accounts()[0]
+	assert.Zero(t, got.Missing)
+	assert.EqualValues(t, 9980, got.Stored)
+	// From then on it is held to account.
+	s = settlement(a, 1002, 1005)
+	s.Messages = append(s.Messages[:1], s.Messages[2])
+	anew.Settled(t.Context(), []ledger.Settlement{s})
+	assert.EqualValues(t, 10, anew.Accounts()[0].Missing)
+}
+
 func TestConfig(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
