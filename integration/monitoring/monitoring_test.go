@@ -98,7 +98,7 @@ func TestMonitoring(t *testing.T) {
 
 	// One broker of three.
 	end = begin("a broker is away")
-	require.NoError(t, s.kafka.StopBroker(t.Context(), 3))
+	require.NoError(t, s.kafka.KillBroker(3))
 	w.requireFired(t, "BreakwaterBrokerDown", "BreakwaterUnderReplicated{topic="+logsTopic+"}")
 	require.NoError(t, s.kafka.StartBroker(t.Context(), 3))
 	end()

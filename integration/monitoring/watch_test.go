@@ -138,7 +138,7 @@ func (w *watch) unreadable() []string {
 	return slices.Sorted(maps.Keys(w.wrong))
 }
 
-const alertTimeout = time.Minute
+const alertTimeout = 2 * time.Minute
 
 // requireFired waits until each of the alerts has fired since the start.
 func (w *watch) requireFired(t *testing.T, want ...string) {

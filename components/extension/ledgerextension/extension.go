@@ -23,7 +23,7 @@ import (
 const (
 	// reviewInterval is how often the account is looked through for gaps, and what is not written yet is.
 	reviewInterval = time.Second
-	// markInterval is how often the consumer groups are asked how far they are.
+	// markInterval is how often the consumer groups are asked how far they are, or more often where a gap is one sooner.
 	markInterval = 10 * time.Second
 	askTimeout   = 5 * time.Second
 	// maxPending are the settlements of a partition that are kept while the account of before cannot be read.
@@ -73,7 +73,7 @@ func newExtension(config *Config, set extension.Settings) (*ledgerExtension, err
 	}
 	e := &ledgerExtension{
 		config: config, logger: set.Logger, telemetry: telemetry, book: ledger.NewBook(config.GapAfter),
-		writer: []byte(rand.Text()), markEvery: markInterval, turn: make(chan struct{}, 1),
+		writer: []byte(rand.Text()), markEvery: min(markInterval, max(config.GapAfter/2, time.Second)), turn: make(chan struct{}, 1),
 		read: make(map[int32]int64), advanced: make(chan struct{}), groups: make(map[string][]string),
 		pending: make(map[ledger.Place][]ledger.Settlement),
 	}

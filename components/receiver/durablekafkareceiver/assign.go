@@ -104,6 +104,7 @@ func (r *kafkaReceiver) assigned(ctx context.Context, offsets map[string]map[int
 		old.stop()
 		old.forget()
 	}
+	r.commits.urgent() // some may begin elsewhere than the group has it
 	for _, s := range unknown {
 		r.locate(s)
 	}

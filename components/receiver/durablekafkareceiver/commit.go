@@ -263,8 +263,9 @@ func (i *intent) committed(now time.Time) {
 	}
 	s.done, s.reserved = i.want, max(s.reserved, i.reserve)
 	s.commitBackOff = 0
-	if s.committed >= 0 && i.offset > s.committed {
-		s.r.telemetry.ReceiverDurableKafkaSettledMessages.Add(s.ctx, i.offset-s.committed, s.attributes.set)
+	if i.offset > s.counted {
+		s.r.telemetry.ReceiverDurableKafkaSettledMessages.Add(s.ctx, i.offset-s.counted, s.attributes.set)
+		s.counted = i.offset
 	}
 	s.committed = i.offset
 	// Of the epochs before the offset only the last one counts.

@@ -396,6 +396,34 @@ func TestLossByRetentionIsReported(t *testing.T) {
 	watch.settleTo(t, k, "logs", 0, 50)
 }
 
+// Retention takes what was announced of messages that are sent alone, and the partition is quiet: what comes then does not
+// wait for more, and the group has no lag where nothing is left.
+func TestLossByRetentionHoldsNothingUp(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	config := k.config("logs")
+	config.Merge.Enabled = false
+	next, watch := &sink{}, &fakeWatch{}
+	r := start(t, config, next, watch)
+	k.text(t, "logs", 0, 0, 10)
+	next.waitTaken(t, "logs", 0, 0, 10)
+	watch.settleTo(t, k, "logs", 0, 10)
+	r.stop(t)
+	_, metadata := k.commitOf(t, "logs", 0)
+	require.Greater(t, metadata.Reserved, int64(31), "announced")
+	k.text(t, "logs", 0, 10, 30)
+	require.NoError(t, k.DeleteRecords("logs", 0, 30))
+
+	r = start(t, config, next, watch)
+	k.waitCommit(t, "logs", 0, 30)
+	k.text(t, "logs", 0, 30, 31)
+	next.waitTaken(t, "logs", 0, 30, 31)
+	watch.settleTo(t, k, "logs", 0, 31)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		settled, _ := r.value(t, "otelcol_receiver_durable_kafka_settled_messages")
+		assert.Equal(c, 1.0, settled, "what is lost is not settled")
+	}, waitFor, tick)
+}
+
 // Retention takes what is to be read next from a partition that is paused.
 func TestLossByRetentionWhilePausedIsReported(t *testing.T) {
 	k := newKafka(t, 1, "logs")

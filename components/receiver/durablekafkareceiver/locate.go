@@ -174,6 +174,7 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 		s.redeliveredBelow = max(s.redeliveredBelow, l.end)
 		s.replayBelow = l.end
 	}
+	s.counted = start
 	s.account(commit, l)
 	if anew {
 		s.entries.restart(start)
@@ -181,8 +182,13 @@ func (s *session) place(commit commitOf, l location, now time.Time) {
 	s.begin(start, m)
 	s.reserve = max(m.Reserved, start)
 	s.reserved = start
-	if start == commit.offset {
+	switch {
+	case start == commit.offset:
 		s.reserved = s.reserve
+	case commit.offset >= 0:
+		// Nothing below the reserve starts before the group has it at the new beginning; and what is gone is no lag.
+		s.touched = true
+		s.want++
 	}
 	s.finished = s.until >= 0 && s.fetched >= s.until
 }
@@ -246,6 +252,7 @@ func (s *session) relocate(l location) {
 		}
 		if from < l.start {
 			s.lost(from, l.start)
+			s.counted += l.start - from
 		}
 		s.fetched = l.start
 		if s.queue.len() == 0 && s.ledger.End() < l.start {
@@ -270,6 +277,7 @@ func (s *session) restart(offset int64, m ledger.Metadata, singlesBelow int64) {
 	s.begin(offset, m)
 	// Nothing starts before the group knows of it.
 	s.reserve, s.reserved = max(offset, singlesBelow), offset
+	s.counted = min(s.counted, offset)
 	s.touched = true
 	s.want++
 	s.r.commits.urgent()

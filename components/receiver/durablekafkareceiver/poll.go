@@ -294,6 +294,7 @@ func (s *session) move(now time.Time) bool {
 			s.relocate(l)
 		} else {
 			s.place(s.firstCommit, l, now)
+			s.r.commits.urgent()
 		}
 		moved = true
 	}

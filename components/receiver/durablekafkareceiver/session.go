@@ -92,6 +92,7 @@ type session struct {
 	reserveChunk       int64
 	reservedSince      time.Time
 	committed          int64 // -1: the group has no commit
+	counted            int64 // what is below it is counted as settled, or as lost
 	committedEpoch     int32
 	touched            bool // something has settled since the last commit
 	plain              bool // the broker does not take ranges in the metadata

@@ -116,7 +116,11 @@ func (s *session) lag() int64 {
 	if s.until >= 0 {
 		end = min(end, s.until)
 	}
-	return max(0, end-max(s.ledger.End(), s.ledger.Committable()))
+	begun := max(s.ledger.End(), s.ledger.Committable())
+	if len(s.ready) > 0 {
+		begun = s.ready[0].from // it waits for a commit, or for room
+	}
+	return max(0, end-begun)
 }
 
 // lagSeconds is the age of the first message that has not been handed on.
@@ -125,7 +129,10 @@ func (s *session) lagSeconds(now time.Time) float64 {
 		return 0
 	}
 	oldest := s.lastTimestamp // of a message just before it, if it has not been fetched
-	if s.queue.len() > 0 {
+	switch {
+	case len(s.ready) > 0:
+		oldest = s.ready[0].records[0].Timestamp
+	case s.queue.len() > 0:
 		oldest = s.queue.at(0).Timestamp
 	}
 	if oldest.IsZero() {
