@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -91,13 +92,29 @@ func (r *rig) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 
 // bodies reads the bodies of n log records.
 func (r *rig) bodies(t *testing.T, n int) []string {
+	return r.read(t, func(bodies []string) bool { return len(bodies) >= n })
+}
+
+// requireAll reads until all of the bodies are there, some of which may be there twice.
+func (r *rig) requireAll(t *testing.T, want []string) {
+	t.Helper()
+	got := r.read(t, func(bodies []string) bool {
+		return !slices.ContainsFunc(want, func(body string) bool { return !slices.Contains(bodies, body) })
+	})
+	slices.Sort(got)
+	slices.Sort(want)
+	assert.Equal(t, want, slices.Compact(got))
+}
+
+// read reads the bodies of log records until they are enough.
+func (r *rig) read(t *testing.T, enough func([]string) bool) []string {
 	client := r.client(t, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var bodies []string
-	for len(bodies) < n {
+	for !enough(bodies) {
 		fetches := client.PollFetches(ctx)
-		require.NoError(t, ctx.Err(), "%d of %d", len(bodies), n)
+		require.NoError(t, ctx.Err(), "%d: %v", len(bodies), bodies)
 		fetches.EachRecord(func(record *kgo.Record) {
 			logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(record.Value)
 			require.NoError(t, err)
