@@ -93,7 +93,11 @@ type queueClient struct {
 	frozen bool
 }
 
-var errFrozen = errors.New("the storage has failed, and the queue ends")
+var (
+	errFrozen = errors.New("the storage has failed, and the queue ends")
+	// errNoItem is that of an item that the queue has refused for want of room, and counts all the same (putInternal).
+	errNoItem = errors.New("the storage has no such item")
+)
 
 // Batch does the operations. That of taking an item (set and get) fails only when the item cannot be read and the queue
 // ends: what has not been written down is sent again after a crash, and no more. While the queue starts, nothing is
@@ -117,7 +121,12 @@ func (c *queueClient) Batch(ctx context.Context, ops ...*storage.Operation) erro
 		c.leave(ops)
 		return nil
 	case len(gets) > 0 && deletes == 0:
-		return c.insist(ctx, ops, gets)
+		err := c.insist(ctx, ops, gets)
+		taken := len(gets) < len(ops)
+		if err == nil && taken && slices.ContainsFunc(gets, func(op *storage.Operation) bool { return op.Value == nil }) {
+			return errNoItem // it would be sent as a message without records
+		}
+		return err
 	case c.isStarting() && deletes == 0:
 		return c.insist(ctx, ops, nil)
 	case deletes > 0:

@@ -11,9 +11,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
 )
 
 // disk is a storage whose writes fail while it is full, after what they read has been read: as the file storage does.
@@ -123,6 +125,12 @@ func TestNothingIsLostWhenTheDiskIsFull(t *testing.T) {
 	assert.Contains(t, s.bodies(t, len(want)+1), "last")
 	assert.Eventually(t, func() bool { return len(s.keys(t)) == 0 }, 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, e.Shutdown(t.Context()))
+
+	ends, err := kadm.NewClient(s.client(t)).ListEndOffsets(t.Context(), topic)
+	require.NoError(t, err)
+	messages := int64(0)
+	ends.Each(func(o kadm.ListedOffset) { messages += o.Offset })
+	assert.EqualValues(t, len(want)+1, messages, "what was refused is not sent without its records")
 }
 
 // With a full disk at the start exporterhelper's queue begins anew, or deletes what was on its way.
@@ -182,4 +190,20 @@ func TestABrokenDiskDoesNotHoldUpTheEnd(t *testing.T) {
 	require.NoError(t, second.Start(t.Context(), s.host))
 	s.requireAll(t, want) // and the first one again, if it was sent: that could not be written down
 	require.NoError(t, second.Shutdown(t.Context()))
+}
+
+// The queue counts an item that it has refused for want of room (v0.152.0, putInternal), and takes it all the same.
+func TestAnItemThatIsNotThereIsNotTaken(t *testing.T) {
+	s := newSite(t)
+	host := &queueHost{Host: s.host, logger: zap.NewNop()}
+	client, err := host.GetExtensions()[storageID].(storage.Extension).GetClient(t.Context(), component.KindExporter, component.MustNewID("own"), "")
+	require.NoError(t, err)
+	host.started()
+	require.ErrorIs(t, client.Batch(t.Context(), storage.SetOperation("index", []byte("1")), storage.GetOperation("0")), errNoItem)
+	require.NoError(t, client.Batch(t.Context(), storage.SetOperation("0", []byte("item"))))
+	require.NoError(t, client.Batch(t.Context(), storage.SetOperation("index", []byte("1")), storage.GetOperation("0")))
+	nothing, err := client.Get(t.Context(), "no index yet")
+	require.NoError(t, err)
+	assert.Nil(t, nothing)
+	require.NoError(t, client.Close(t.Context()))
 }
