@@ -74,14 +74,14 @@ var kept = keptFigures()
 
 func keptFigures() map[string]dimensions {
 	figures := map[string]dimensions{
-		lag:               {a: "topic"},
-		lagSeconds:        {a: "topic", largest: true},
-		settledMessages:   {a: "topic"},
-		deliveredMessages: {a: "topic"},
-		rewinds:           {a: "topic", b: "cause"},
-		deliveryErrors:    {a: "topic", b: "kind"},
-		fetchErrors:       {a: "topic"},
-		commitFailures:    {a: "topic"},
+		lag:               {a: readingLabel},
+		lagSeconds:        {a: readingLabel, largest: true},
+		settledMessages:   {a: readingLabel},
+		deliveredMessages: {a: readingLabel},
+		rewinds:           {a: readingLabel, b: "cause"},
+		deliveryErrors:    {a: readingLabel, b: "kind"},
+		fetchErrors:       {a: readingLabel},
+		commitFailures:    {a: readingLabel},
 		undecodable:       {a: "topic", b: "reason"},
 		epochChanges:      {a: "backend", b: "node"},
 		settleDelay:       {a: "backend", b: "node"},

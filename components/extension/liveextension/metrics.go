@@ -17,6 +17,11 @@ const ownPrefix = "otelcol_"
 // metrics are the counters and gauges of one exposition, by name. Counters are without `_total`.
 type metrics map[string][]sample
 
+// readingLabel is added to metrics of the receiver: the topic and the group that reads it. There may be a group for each backend.
+const readingLabel = "reading"
+
+func reading(topic, group string) string { return topic + "\x00" + group }
+
 type sample struct {
 	labels map[string]string
 	value  float64
@@ -36,7 +41,11 @@ func parseMetrics(r io.Reader) (metrics, error) {
 		name = strings.TrimSuffix(name, "_total")
 		for _, m := range family.GetMetric() {
 			if value, ok := valueOf(m); ok {
-				all[name] = append(all[name], sample{labelsOf(m), value})
+				labels := labelsOf(m)
+				if strings.HasPrefix(name, receiver) {
+					labels[readingLabel] = reading(labels["topic"], labels["group"])
+				}
+				all[name] = append(all[name], sample{labels, value})
 			}
 		}
 	}

@@ -376,8 +376,8 @@ func capacity(q Queue) string {
 	return number(q.Capacity)
 }
 
-func topicCurves(state *State, topic string) []curve {
-	i := slices.IndexFunc(state.History, func(c TopicCurve) bool { return c.Topic == topic })
+func topicCurves(state *State, topic *Topic) []curve {
+	i := slices.IndexFunc(state.History, func(c TopicCurve) bool { return c.Topic == topic.Name && c.Group == topic.Group })
 	if i < 0 {
 		return nil
 	}

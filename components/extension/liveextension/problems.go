@@ -268,7 +268,7 @@ func (e *examiner) topicsRead() {
 			case t.LagPerSecond > 0:
 				trend = fmt.Sprintf("It grows by %s a second.", number(t.LagPerSecond))
 			}
-			e.report(lagging.problem(t.Name+" is behind by "+duration(age), "%s not read. %s", capital(plural(t.Lag, "message")), trend))
+			e.report(lagging.problem(t.Title()+" is behind by "+duration(age), "%s not read. %s", capital(plural(t.Lag, "message")), trend))
 		}
 		var standing []string
 		longest := time.Duration(0)
@@ -279,7 +279,7 @@ func (e *examiner) topicsRead() {
 		}
 		// A backend that is down says it already.
 		if len(standing) > 0 && !e.anyDown() {
-			e.report(stalled.problem(fmt.Sprintf("%s of %s stands still", plural(int64(len(standing)), "partition"), t.Name),
+			e.report(stalled.problem(fmt.Sprintf("%s of %s stands still", plural(int64(len(standing)), "partition"), t.Title()),
 				"There is something to do, and nothing was committed for %s: partition %s.", duration(longest), strings.Join(standing, ", ")))
 		}
 	}
@@ -304,15 +304,26 @@ func (e *examiner) failing(delivered series, failures ...series) bool {
 	return grown(justNow) > 0 || grown(recently) > 0 && e.past.increase(justNow, delivered) == 0
 }
 
-func (e *examiner) deliveries() {
-	for _, topic := range e.m.values("topic", deliveryErrors) {
-		n := e.lately(deliveryErrors, topic, "transient") + e.lately(deliveryErrors, topic, "permanent")
-		failing := e.failing(series{deliveredMessages, topic, ""}, series{deliveryErrors, topic, "transient"}, series{deliveryErrors, topic, "permanent"})
-		if failing && !e.anyDown() {
-			e.report(deliveryFailing.problem("Deliveries of "+topic+" fail", "%s failed in the last minute; each is repeated.", capital(plural(n, "attempt"))))
+// title says what is read, of a value of readingLabel.
+func (e *examiner) title(of string) string {
+	for i := range e.state.Topics {
+		if t := &e.state.Topics[i]; t.reading() == of {
+			return t.Title()
 		}
-		if n := e.lately(deliveryErrors, topic, "dead_letter"); n > 0 {
-			e.report(deadLetterFailing.problem("Dead letters of "+topic+" cannot be kept", "%s failed in the last minute; each is repeated.", capital(plural(n, "attempt"))))
+	}
+	topic, _, _ := strings.Cut(of, "\x00")
+	return topic
+}
+
+func (e *examiner) deliveries() {
+	for _, of := range e.m.values(readingLabel, deliveryErrors) {
+		n := e.lately(deliveryErrors, of, "transient") + e.lately(deliveryErrors, of, "permanent")
+		failing := e.failing(series{deliveredMessages, of, ""}, series{deliveryErrors, of, "transient"}, series{deliveryErrors, of, "permanent"})
+		if failing && !e.anyDown() {
+			e.report(deliveryFailing.problem("Deliveries of "+e.title(of)+" fail", "%s failed in the last minute; each is repeated.", capital(plural(n, "attempt"))))
+		}
+		if n := e.lately(deliveryErrors, of, "dead_letter"); n > 0 {
+			e.report(deadLetterFailing.problem("Dead letters of "+e.title(of)+" cannot be kept", "%s failed in the last minute; each is repeated.", capital(plural(n, "attempt"))))
 		}
 	}
 	// The exporters repeat requests by themselves, before the receiver hears of it.
@@ -321,14 +332,14 @@ func (e *examiner) deliveries() {
 			e.report(deliveryFailing.problem("Requests of "+x.Name+" fail", "%s failed in the last minute; each is repeated.", capital(plural(x.FailedLately, "request"))))
 		}
 	}
-	for _, topic := range e.m.values("topic", fetchErrors) {
-		if n := e.lately(fetchErrors, topic, ""); n > 0 {
-			e.report(fetchFailing.problem("Reading "+topic+" fails", "%s in the last minute.", capital(plural(n, "error"))))
+	for _, of := range e.m.values(readingLabel, fetchErrors) {
+		if n := e.lately(fetchErrors, of, ""); n > 0 {
+			e.report(fetchFailing.problem("Reading "+e.title(of)+" fails", "%s in the last minute.", capital(plural(n, "error"))))
 		}
 	}
-	for _, topic := range e.m.values("topic", commitFailures) {
-		if n := e.lately(commitFailures, topic, ""); n > 0 {
-			e.report(commitFailing.problem("Offsets of "+topic+" cannot be committed", "%s failed in the last minute.", capital(plural(n, "commit"))))
+	for _, of := range e.m.values(readingLabel, commitFailures) {
+		if n := e.lately(commitFailures, of, ""); n > 0 {
+			e.report(commitFailing.problem("Offsets of "+e.title(of)+" cannot be committed", "%s failed in the last minute.", capital(plural(n, "commit"))))
 		}
 	}
 }

@@ -36,9 +36,10 @@ type Process struct {
 	MemoryBytes   float64 `json:"memory_bytes"` // resident
 }
 
-// Topic is the part of a topic that this process reads.
+// Topic is the part of a topic that this process reads in a group.
 type Topic struct {
 	Name       string      `json:"name"`
+	Group      string      `json:"group"`
 	Partitions []Partition `json:"partitions"`
 
 	Lag                int64   `json:"lag_messages"` // not read
@@ -53,7 +54,19 @@ type Topic struct {
 	CaughtUpSeconds float64 `json:"caught_up_in_seconds"`
 	Redelivered     int64   `json:"redelivered_messages"`
 	Rewinds         int64   `json:"rewinds"`
+
+	shared bool // another group reads it here, too
 }
+
+// Title says which topic it is, and by whom it is read where there are several.
+func (t *Topic) Title() string {
+	if t.shared {
+		return t.Name + " (" + t.Group + ")"
+	}
+	return t.Name
+}
+
+func (t *Topic) reading() string { return reading(t.Name, t.Group) }
 
 // Partition is one that is assigned to this process.
 type Partition struct {
@@ -170,6 +183,7 @@ type Ledger struct {
 // TopicCurve is the history of a topic, the oldest value first.
 type TopicCurve struct {
 	Topic            string    `json:"topic"`
+	Group            string    `json:"group"`
 	Lag              []float64 `json:"lag_messages"`
 	LagSeconds       []float64 `json:"lag_seconds"`
 	SettledPerSecond []float64 `json:"settled_per_second"`

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,7 +14,7 @@ import (
 const recently = time.Minute
 
 type partitionKey struct {
-	topic     string
+	reading   string
 	partition int
 }
 
@@ -54,35 +55,36 @@ func (s *summary) add(now time.Time, m metrics) State {
 	for _, topic := range state.Topics {
 		state.History = append(state.History, TopicCurve{
 			Topic:            topic.Name,
-			Lag:              s.history.curve(series{lag, topic.Name, ""}),
-			LagSeconds:       s.history.curve(series{lagSeconds, topic.Name, ""}),
-			SettledPerSecond: s.history.rates(series{settledMessages, topic.Name, ""}),
+			Group:            topic.Group,
+			Lag:              s.history.curve(series{lag, topic.reading(), ""}),
+			LagSeconds:       s.history.curve(series{lagSeconds, topic.reading(), ""}),
+			SettledPerSecond: s.history.rates(series{settledMessages, topic.reading(), ""}),
 		})
 	}
 	return state
 }
 
 func (s *summary) topics(now time.Time, m metrics) []Topic {
-	byTopic := map[string]map[int]*Partition{}
+	readings := map[string]map[int]*Partition{}
 	// each calls set with the partition of each sample. Those of metrics that only assigned partitions have make one;
 	// counters of partitions that others have taken over do not.
 	each := func(metric string, assigned bool, set func(*Partition, float64)) {
 		for _, x := range m[metric] {
-			topic := x.labels["topic"]
+			of := x.labels[readingLabel]
 			number, err := strconv.Atoi(x.labels["partition"])
 			if err != nil {
 				continue
 			}
-			p := byTopic[topic][number]
+			p := readings[of][number]
 			if p == nil {
 				if !assigned {
 					continue
 				}
-				if byTopic[topic] == nil {
-					byTopic[topic] = map[int]*Partition{}
+				if readings[of] == nil {
+					readings[of] = map[int]*Partition{}
 				}
 				p = &Partition{Number: number, Committed: -1}
-				byTopic[topic][number] = p
+				readings[of][number] = p
 			}
 			set(p, x.value)
 		}
@@ -99,11 +101,15 @@ func (s *summary) topics(now time.Time, m metrics) []Topic {
 	before := s.progress
 	s.progress = map[partitionKey]progress{} // without partitions that are no longer assigned
 	var topics []Topic
-	for _, name := range slices.Sorted(maps.Keys(byTopic)) {
-		t := Topic{Name: name}
-		for _, number := range slices.Sorted(maps.Keys(byTopic[name])) {
-			p := byTopic[name][number]
-			key := partitionKey{name, number}
+	for _, of := range slices.Sorted(maps.Keys(readings)) {
+		t := Topic{}
+		t.Name, t.Group, _ = strings.Cut(of, "\x00")
+		if last := len(topics) - 1; last >= 0 && topics[last].Name == t.Name {
+			topics[last].shared, t.shared = true, true
+		}
+		for _, number := range slices.Sorted(maps.Keys(readings[of])) {
+			p := readings[of][number]
+			key := partitionKey{of, number}
 			s.progress[key] = before[key].next(now, p)
 			p.StalledSeconds = now.Sub(s.progress[key].since).Seconds()
 			t.Partitions = append(t.Partitions, *p)
@@ -113,14 +119,14 @@ func (s *summary) topics(now time.Time, m metrics) []Topic {
 			t.InFlightBytes += p.InFlightBytes
 			t.InFlightDeliveries += p.InFlightDeliveries
 		}
-		t.LagPerSecond = s.history.perSecond(recently, series{lag, name, ""})
-		t.DeliveredPerSecond = s.history.rate(recently, series{deliveredMessages, name, ""})
-		t.SettledPerSecond = s.history.rate(recently, series{settledMessages, name, ""})
+		t.LagPerSecond = s.history.perSecond(recently, series{lag, of, ""})
+		t.DeliveredPerSecond = s.history.rate(recently, series{deliveredMessages, of, ""})
+		t.SettledPerSecond = s.history.rate(recently, series{settledMessages, of, ""})
 		if t.Lag > 0 && t.LagPerSecond < 0 {
 			t.CaughtUpSeconds = float64(t.Lag) / -t.LagPerSecond
 		}
-		t.Redelivered = total(m, redelivered, "topic", name)
-		t.Rewinds = total(m, rewinds, "topic", name)
+		t.Redelivered = total(m, redelivered, readingLabel, of)
+		t.Rewinds = total(m, rewinds, readingLabel, of)
 		topics = append(topics, t)
 	}
 	return topics

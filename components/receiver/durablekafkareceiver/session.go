@@ -143,7 +143,7 @@ func (r *kafkaReceiver) newSession(tp topicPartition) *session {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
 		r: r, topicPartition: tp, ctx: ctx, cancel: cancel,
-		attributes:   newSessionAttributes(tp),
+		attributes:   newSessionAttributes(r.config.GroupID, tp),
 		logger:       r.logger.With(zap.String("topic", tp.topic), zap.Int32("partition", tp.partition)),
 		reserveChunk: minReserveChunk,
 		committed:    -1, committedEpoch: -1,

@@ -30,10 +30,10 @@ type sessionAttributes struct {
 	kinds, causes    map[string]metric.AddOption
 }
 
-func newSessionAttributes(tp topicPartition) sessionAttributes {
-	topic, partition := attribute.String("topic", tp.topic), attribute.Int64("partition", int64(tp.partition))
+func newSessionAttributes(groupID string, tp topicPartition) sessionAttributes {
+	group, topic, partition := attribute.String("group", groupID), attribute.String("topic", tp.topic), attribute.Int64("partition", int64(tp.partition))
 	with := func(more ...attribute.KeyValue) metric.MeasurementOption {
-		return metric.WithAttributeSet(attribute.NewSet(append(more, topic, partition)...))
+		return metric.WithAttributeSet(attribute.NewSet(append(more, group, topic, partition)...))
 	}
 	a := sessionAttributes{
 		topic:       []string{tp.topic},
