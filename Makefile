@@ -143,6 +143,10 @@ bench-e2e: build ## Benchmarks end to end: CPU, memory and drain of the consumer
 bench-outage: build ## VictoriaLogs away for 10 minutes with 2 GB queued: memory of the consumer, and how fast it catches up
 	$(BENCH_E2E) -suites outage -queued 2
 
+.PHONY: bench-ledger
+bench-ledger: build ## CPU of agent and consumer with the delivery ledger and without, at the same time
+	$(BENCH_E2E) -suites ledger
+
 .PHONY: bench-tune
 bench-tune: build ## What the fetch sizes and the GC settings were chosen from
 	$(BENCH_E2E) -suites tune

@@ -155,3 +155,14 @@ func TestReplaceSection(t *testing.T) {
 	_, err = replaceSection(document, "y", "new")
 	require.Error(t, err)
 }
+
+// What is measured of the ledger is measured of a pipeline that delivers, with it and without.
+func TestLedgerIsMeasured(t *testing.T) {
+	harness.RequireBackends(t)
+	result, err := RunLedger(t.Context(), t.TempDir(), time.Second, 2*time.Second)
+	require.NoError(t, err)
+	assert.Positive(t, result.Records)
+	for _, cpu := range []time.Duration{result.Agent, result.WithoutAgent, result.Consumer, result.Without} {
+		assert.Positive(t, cpu)
+	}
+}

@@ -40,6 +40,7 @@ const (
 	suiteMemory   = "memory"
 	suiteFluent   = "fluentbit"
 	suiteOutage   = "outage"
+	suiteLedger   = "ledger"
 )
 
 // settings of the command, from its flags.
@@ -50,6 +51,7 @@ type settings struct {
 	records  int
 	gigabyte float64
 	outage   time.Duration
+	steady   time.Duration
 	variants []string
 	write    bool
 	check    bool
@@ -59,12 +61,13 @@ type settings struct {
 func readSettings(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	suites := flags.String("suites", suiteCompare+","+suiteFluent+","+suiteMemory, "what to run: "+strings.Join([]string{suiteEncoder, suiteCompare, suiteCompress, suiteFluent, suiteTune, suiteMemory, suiteOutage}, ", "))
+	suites := flags.String("suites", suiteCompare+","+suiteFluent+","+suiteMemory, "what to run: "+strings.Join([]string{suiteEncoder, suiteCompare, suiteCompress, suiteFluent, suiteTune, suiteMemory, suiteOutage, suiteLedger}, ", "))
 	flags.IntVar(&s.runs, "runs", 6, "how often each variant is run, in turn with the others")
 	flags.IntVar(&s.messages, "messages", 300, "messages in Kafka; "+suiteMemory+" takes as many as make -queued")
 	flags.IntVar(&s.records, "records", 2000, "records in a message")
 	flags.Float64Var(&s.gigabyte, "queued", 1, "GB of messages in Kafka, uncompressed, for "+suiteMemory+" and "+suiteOutage)
 	flags.DurationVar(&s.outage, "outage", 10*time.Minute, "how long VictoriaLogs is away in "+suiteOutage)
+	flags.DurationVar(&s.steady, "steady", time.Minute, "how long a run of "+suiteLedger+" is measured")
 	variants := flags.String("variants", "", "only these of the suite, separated by commas")
 	flags.BoolVar(&s.write, "write", false, "write the tables to docs/benchmarks.md")
 	flags.BoolVar(&s.check, "check", false, "fail when a target is missed")
@@ -76,8 +79,8 @@ func readSettings(args []string) (settings, error) {
 	if *variants != "" {
 		s.variants = strings.Split(*variants, ",")
 	}
-	if s.runs < 1 || s.messages < 1 || s.records < 1 || s.gigabyte <= 0 || s.outage <= 0 {
-		return s, errors.New("-runs, -messages, -records, -queued and -outage must be over 0")
+	if s.runs < 1 || s.messages < 1 || s.records < 1 || s.gigabyte <= 0 || s.outage <= 0 || s.steady <= 0 {
+		return s, errors.New("-runs, -messages, -records, -queued, -outage and -steady must be over 0")
 	}
 	return s, nil
 }
@@ -125,6 +128,8 @@ func run(ctx context.Context, args []string) error {
 			text, targets, err = s.awayFor(ctx, dir)
 		case suiteMemory:
 			text, targets, err = s.memory(ctx, dir)
+		case suiteLedger:
+			text, targets, err = s.ledger(ctx, dir)
 		default:
 			return fmt.Errorf("-suites: there is no %q", suite)
 		}
@@ -238,6 +243,25 @@ func (s settings) memory(ctx context.Context, dir string) (string, []bench.Targe
 	}
 	targets := []bench.Target{bench.MemoryTarget(results.Results)}
 	return results.about + results.Table(variants) + "\n" + bench.TargetTable(targets), targets, nil
+}
+
+// ledgerWarmUp is how long agents and consumers run before they are measured.
+const ledgerWarmUp = 20 * time.Second
+
+// ledger is what the delivery ledger costs in steady state.
+func (s settings) ledger(ctx context.Context, dir string) (string, []bench.Target, error) {
+	var results []bench.LedgerResult
+	for round := range s.runs {
+		result, err := bench.RunLedger(ctx, dir, ledgerWarmUp, s.steady)
+		if err != nil {
+			return "", nil, err
+		}
+		results = append(results, result)
+		say("%2d/%d  %s", round+1, s.runs, result)
+	}
+	targets := bench.LedgerTargets(results)
+	return s.about() + fmt.Sprintf("Two agents read the same %d lines a second for %s, one with the ledger, one without; CPU time a record.\n\n",
+		bench.LedgerRate, s.steady) + bench.LedgerTable(results) + "\n" + bench.TargetTable(targets), targets, nil
 }
 
 // measured is the results of a suite and what they are about.
