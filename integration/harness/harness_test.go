@@ -170,9 +170,16 @@ func produceBoats(ctx context.Context, t *testing.T, c *harness.KafkaClient, fro
 
 func requireBoats(ctx context.Context, t *testing.T, c *harness.KafkaClient, n int) {
 	t.Helper()
-	count, err := c.Count(ctx, "boats")
-	require.NoError(t, err)
-	require.EqualValues(t, n, count)
+	// A leader that is new shows what it has when its followers have asked for more.
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	require.NoError(t, harness.Eventually(within, 100*time.Millisecond, func(ctx context.Context) error {
+		count, err := c.Count(ctx, "boats")
+		if err == nil && count != int64(n) {
+			err = fmt.Errorf("%d boats of %d", count, n)
+		}
+		return err
+	}))
 	records, err := c.ConsumeAll(ctx, "boats")
 	require.NoError(t, err)
 	values := map[string]bool{}
