@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	// commitInterval is how often progress alone is committed. What a delivery waits for
-	// is committed at once, together with whatever else there is.
-	commitInterval = 100 * time.Millisecond
+	// commitInterval is how often progress alone is committed, and entered into the
+	// account: beside the flush window of a backend a second more to be looked up after a
+	// crash is nothing, and each costs requests. What a delivery waits for is committed at
+	// once, together with whatever else there is.
+	commitInterval = time.Second
 	// Waits after a commit that failed.
 	minCommitBackOff, maxCommitBackOff = 100 * time.Millisecond, 5 * time.Second
 )
@@ -30,7 +32,8 @@ type committer struct {
 	// progressed and wanted have room for one value each.
 	progressed, wanted chan struct{}
 	// turn is held by who commits.
-	turn chan struct{}
+	turn     chan struct{}
+	interval time.Duration
 }
 
 func newCommitter(r *kafkaReceiver) *committer {
@@ -39,6 +42,7 @@ func newCommitter(r *kafkaReceiver) *committer {
 		progressed: make(chan struct{}, 1),
 		wanted:     make(chan struct{}, 1),
 		turn:       make(chan struct{}, 1),
+		interval:   commitInterval,
 	}
 }
 
@@ -65,7 +69,7 @@ func (c *committer) run(ctx context.Context) {
 			return
 		case <-c.wanted:
 		case <-c.progressed:
-			timer := time.NewTimer(commitInterval)
+			timer := time.NewTimer(c.interval)
 			select {
 			case <-ctx.Done():
 			case <-c.wanted:

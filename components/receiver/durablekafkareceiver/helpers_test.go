@@ -160,6 +160,7 @@ func startWith(t *testing.T, config *Config, next consumer.Logs, watch *fakeWatc
 	created, err := NewFactory().CreateLogs(t.Context(), set, config, next)
 	require.NoError(t, err)
 	r := &running{kafkaReceiver: created.(*kafkaReceiver), logs: logs, host: host, tel: tel}
+	r.commits.interval = 50 * time.Millisecond // tests wait for commits
 	require.NoError(t, r.Start(t.Context(), host))
 	t.Cleanup(func() {
 		r.stop(t)
