@@ -156,10 +156,14 @@ func TargetTable(targets []Target) string {
 		if t.AtLeast {
 			sign = "at least"
 		}
+		digits := 2
+		if t.Bound < 0.1 {
+			digits = 4
+		}
 		if t.Passed() {
 			verdict = "pass"
 		}
-		fmt.Fprintf(&b, "| %s | %.2f | %s %.2f | %s |\n", t.What, t.Ratio, sign, t.Bound, verdict)
+		fmt.Fprintf(&b, "| %s | %.*f | %s %.*f | %s |\n", t.What, digits, t.Ratio, sign, digits, t.Bound, verdict)
 	}
 	return b.String()
 }
