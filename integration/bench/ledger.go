@@ -20,7 +20,7 @@ import (
 const LedgerRate = 5000
 
 // ledgerSettle is how long what is read may take to the disk of the backend, and from there into the account.
-const ledgerSettle = time.Minute
+const ledgerSettle = 2 * time.Minute
 
 // LedgerResult is the CPU time of agents and consumers that have done the same work at the same time, with the ledger and without.
 type LedgerResult struct {
