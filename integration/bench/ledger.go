@@ -142,7 +142,7 @@ func RunLedger(ctx context.Context, dir string, warmUp, measured time.Duration) 
 	}
 	r = LedgerResult{
 		Measured: measured, Records: writer.Written() - written,
-		Agent:   after[0] - before[0], WithoutAgent: after[2] - before[2],
+		Agent: after[0] - before[0], WithoutAgent: after[2] - before[2],
 		Consumer: after[1] - before[1], Without: after[3] - before[3],
 	}
 	if err := writer.Stop(); err != nil {
