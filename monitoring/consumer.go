@@ -13,21 +13,21 @@ func consumer() Dashboard {
 					Means: "Messages that a backend has acknowledged, and messages whose data is on its disk and whose offset is committed.",
 					Do:    "Settled stays below delivered: the backend is restarted again and again, or is not reached for its epoch (Backends).",
 					Queries: []Query{
-						{rate(kafka+"delivered_messages_total", "", "group, topic"), "{{group}} {{topic}} delivered"},
-						{rate(kafka+"settled_messages_total", "", "group, topic"), "{{group}} {{topic}} settled"},
+						{rate(kafka+"delivered_messages_total", "", "group, topic"), "{{topic}} delivered {{group}}"},
+						{rate(kafka+"settled_messages_total", "", "group, topic"), "{{topic}} settled {{group}}"},
 					},
 				},
 				{
 					Title: "Not settled", Kind: Graph, Unit: Count,
 					Means:   "Messages that are handed on and whose offset is not committed: some 15 s of flow (the flush window of the backend).",
 					Do:      "Growing: see Backends, Settle delay. After a restart of the consumer they are read again, and not stored twice.",
-					Queries: []Query{{total(kafka+"unsettled_messages", "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{total(kafka+"unsettled_messages", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 				{
 					Title: "Lag by partition", Kind: Graph, Unit: Count,
 					Means:   "Messages that have not been handed on, by partition.",
 					Do:      "One partition alone: its consumer is stuck on a message (its log says on which), or one key has all the load.",
-					Queries: []Query{{highest(kafka+"lag", "", "group, topic, partition"), "{{group}} {{topic}} {{partition}}"}},
+					Queries: []Query{{highest(kafka+"lag", "", "group, topic, partition"), "{{topic}} {{partition}} {{group}}"}},
 				},
 				{
 					Title: "In flight", Kind: Graph, Unit: Bytes,
@@ -39,7 +39,7 @@ func consumer() Dashboard {
 					Title: "Partitions that wait", Kind: Graph, Unit: Count,
 					Means:   "Partitions that nothing is fetched of for now, because what was fetched is not delivered yet.",
 					Do:      "For long: the backend is the slower one, or away (Requests). Others go on meanwhile.",
-					Queries: []Query{{total(kafka+"paused", "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{total(kafka+"paused", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 			}},
 			{Title: "Read again, dead, lost", Panels: []Panel{
@@ -47,13 +47,13 @@ func consumer() Dashboard {
 					Title: "Rewinds", Kind: Graph, Unit: Count,
 					Means:   "How often a partition was read again from its committed offset, by cause, since the start of the consumer.",
 					Do:      "backend_restarted: it had forgotten its last seconds, and has got them again. Often: find out why it restarts.",
-					Queries: []Query{{total(kafka+"rewinds_total", "", "group, cause"), "{{group}} {{cause}}"}},
+					Queries: []Query{{total(kafka+"rewinds_total", "", "group, cause"), "{{cause}} {{group}}"}},
 				},
 				{
 					Title: "Read again", Kind: Graph, Unit: Count,
 					Means:   "Messages that may have been delivered before, since the start of the consumer. The backend is asked for them before they are sent.",
 					Do:      "Only after restarts, rebalances and rewinds. Without them: consumers that come and go, see Uptime.",
-					Queries: []Query{{total(kafka+"redelivered_messages_total", "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{total(kafka+"redelivered_messages_total", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 				{
 					Title: "Dead letters", Kind: Graph, Unit: Count,
@@ -68,7 +68,7 @@ func consumer() Dashboard {
 					Title: "Lost", Kind: Graph, Unit: Count,
 					Means:   "Messages that Kafka no longer had when they were to be read, by cause, since the start of the consumer.",
 					Do:      "docs/monitoring.md, BreakwaterDataLost. The log has the exact range.",
-					Queries: []Query{{total(kafka+"lost_messages_total", "", "group, topic, cause"), "{{group}} {{topic}} {{cause}}"}},
+					Queries: []Query{{total(kafka+"lost_messages_total", "", "group, topic, cause"), "{{topic}} {{cause}} {{group}}"}},
 				},
 			}},
 			{Title: "Logs", Panels: []Panel{

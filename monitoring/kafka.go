@@ -12,13 +12,13 @@ func kafka() Dashboard {
 					Title: "Lag", Kind: Graph, Unit: Count,
 					Means:   "Messages that the consumers have not handed on to a backend, by group and topic.",
 					Do:      "Growing: a backend is down or slow, or consumers are too few: as many as there are partitions have work.",
-					Queries: []Query{{total(lag, "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{total(lag, "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 				{
 					Title: "Lag in seconds", Kind: Graph, Unit: Seconds,
 					Means:   "Age of the oldest message that has not been handed on, by group and topic.",
 					Do:      "It climbs by a second each second while nothing is delivered. Compare with Retention.",
-					Queries: []Query{{highest(lag+"_seconds", "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{highest(lag+"_seconds", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 				{
 					Title: "Retention used", Kind: Graph, Unit: Percent,
@@ -39,7 +39,7 @@ func kafka() Dashboard {
 					Title: "Lag by Kafka's count", Kind: Graph, Unit: Count,
 					Means:   "Messages behind the committed offset of each group. More than Lag by what is delivered and not yet settled.",
 					Do:      "A group that nobody has: a consumer of another profile that is gone. Its offsets can be deleted.",
-					Queries: []Query{{highest("kafka_consumer_group_lag_sum_ratio", "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{highest("kafka_consumer_group_lag_sum_ratio", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 				{
 					Title: "Members of the groups", Kind: Graph, Unit: Count,

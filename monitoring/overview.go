@@ -74,7 +74,7 @@ func overview() Dashboard {
 					Title: "Waiting in Kafka", Kind: Graph, Unit: Count,
 					Means:   "Messages that the consumers have not handed on, by topic. A message of an agent has many records.",
 					Do:      "Growing: see Backends, then Consumer. Flat and not zero: a partition stands still (Consumer, Lag by partition).",
-					Queries: []Query{{total("otelcol_receiver_durable_kafka_lag", "", "group, topic"), "{{group}} {{topic}}"}},
+					Queries: []Query{{total("otelcol_receiver_durable_kafka_lag", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 			}},
 			{Title: "Health", Panels: []Panel{

@@ -135,7 +135,7 @@ func (s *site) graph(t *testing.T, b *strings.Builder, p pack.Panel, from, to ti
 		for _, part := range line.parts {
 			fmt.Fprintf(b, `<path class="l l%d" d="M%s"/>`+"\n", i, plot.Line(part, x, y))
 		}
-		name := plot.Short(line.name, 30)
+		name := plot.Short(line.name, 20)
 		if at+float64(6*len(name)) < cellWidth-40 {
 			fmt.Fprintf(b, `<line class="l l%d" x1="%s" x2="%s" y1="164" y2="164"/>`+"\n", i, plot.Decimal(at), plot.Decimal(at+14))
 			text(b, at+18, 168, "s", name)
