@@ -148,28 +148,6 @@ func TestPlanAsText(t *testing.T) {
 	}, "\n"), plan.String())
 }
 
-func TestSASLSettingsOfEverythingThatSpeaksToKafka(t *testing.T) {
-	t.Parallel()
-	for _, p := range Profiles() {
-		for _, program := range []Program{p.Agent, p.Consumer, p.LokiConsumer, p.BothConsumer} {
-			if len(program.Configs) == 0 {
-				continue
-			}
-			args, err := program.saslArgs("somebody")
-			require.NoError(t, err)
-			assert.NotEmpty(t, args, "%v", program)
-			assert.Zero(t, len(args)%3)
-		}
-	}
-	args, err := Program{Configs: []string{"configs/agent.yaml"}}.saslArgs("somebody")
-	require.NoError(t, err)
-	assert.Equal(t, []string{
-		"--config=yaml:exporters::durable_kafka::auth::sasl::mechanism: SCRAM-SHA-256",
-		"--config=yaml:exporters::durable_kafka::auth::sasl::username: somebody",
-		"--config=yaml:exporters::durable_kafka::auth::sasl::password: somebody-password",
-	}, args)
-}
-
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	_, err := FindProfile("nobody")

@@ -2,15 +2,9 @@ package crucible
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"gopkg.in/yaml.v3"
-
-	"github.com/breakwater-otel/breakwater/integration/harness"
 )
 
 // Profile is what ships the records in a run.
@@ -98,43 +92,18 @@ func (p Profile) WithCommands(agent, consumer string) Profile {
 	return p
 }
 
-// saslArgs are --config arguments by which everything of a configuration that speaks to Kafka logs in. The profiles have
-// no variables for it: an operator adds these settings in the same way.
-func (p Program) saslArgs(user string) ([]string, error) {
-	root, err := harness.Root()
-	if err != nil {
+// loginConfig is what an operator adds to a profile for a Kafka that asks for a login (docs/security.md).
+const loginConfig = "configs/security.d/kafka-sasl.yaml"
+
+// login is the environment that loginConfig reads. The password is in a file below dir.
+func login(dir, user string) (map[string]string, error) {
+	file := filepath.Join(dir, user+".password")
+	if err := os.WriteFile(file, []byte(password(user)), 0o600); err != nil {
 		return nil, err
 	}
-	var args []string
-	for _, path := range p.Configs {
-		text, err := os.ReadFile(filepath.Join(root, path))
-		if err != nil {
-			return nil, err
-		}
-		var config struct {
-			Receivers map[string]any `yaml:"receivers"`
-			Exporters map[string]any `yaml:"exporters"`
-		}
-		if err := yaml.Unmarshal(text, &config); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		add := func(section string, components map[string]any) {
-			for _, id := range slices.Sorted(maps.Keys(components)) {
-				kind, _, _ := strings.Cut(id, "/")
-				if !slices.Contains([]string{"kafka", "durable_kafka", "dead_letter_store"}, kind) {
-					continue
-				}
-				for _, setting := range []string{
-					"mechanism: SCRAM-SHA-256", "username: " + user, "password: " + password(user),
-				} {
-					args = append(args, fmt.Sprintf("--config=yaml:%s::%s::auth::sasl::%s", section, id, setting))
-				}
-			}
-		}
-		add("receivers", config.Receivers)
-		add("exporters", config.Exporters)
-	}
-	return args, nil
+	return map[string]string{
+		"KAFKA_SASL_MECHANISM": "SCRAM-SHA-256", "KAFKA_SASL_USERNAME": user, "KAFKA_SASL_PASSWORD_FILE": file,
+	}, nil
 }
 
 // The users of the secure cases.

@@ -278,9 +278,12 @@ func (s *site) shipperOptions(name, user string, program Program, env map[string
 	maps.Copy(opts.Env, env)
 	opts.Env["KAFKA_BROKERS"] = strings.Join(s.lane.links.brokers(s.lane.kafka, s.setup.Secure), ",")
 	if s.secure() {
-		if opts.Args, err = program.saslArgs(user); err != nil {
+		opts.Configs = append(slices.Clone(opts.Configs), loginConfig)
+		credentials, err := login(s.dir, user)
+		if err != nil {
 			return opts, err
 		}
+		maps.Copy(opts.Env, credentials)
 	}
 	if program.foreign() {
 		opts.Binary = "/bin/sh"
