@@ -60,12 +60,8 @@ func (b *Backlog) fill(ctx context.Context) error {
 		kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		return err
 	}
-	report, err := topics.Ensure(ctx, b.client.Client(), topics.Defaults(noEnv))
-	if err != nil {
+	if err := makeTopics(ctx, b.client.Client(), noEnv); err != nil {
 		return err
-	}
-	if problems := report.Problems(); len(problems) > 0 {
-		return fmt.Errorf("topics: %v", problems)
 	}
 	topic := b.Workload.Topic()
 	if b.ends, err = b.client.EndOffsets(ctx, topic); err != nil {
@@ -128,6 +124,18 @@ func (b *Backlog) waitStored(ctx context.Context, logs *harness.VictoriaLogs) er
 		}
 		return nil
 	})
+}
+
+// makeTopics makes the topics that the environment names.
+func makeTopics(ctx context.Context, client *kgo.Client, getenv func(string) string) error {
+	report, err := topics.Ensure(ctx, client, topics.Defaults(getenv))
+	if err != nil {
+		return err
+	}
+	if problems := report.Problems(); len(problems) > 0 {
+		return fmt.Errorf("topics: %v", problems)
+	}
+	return nil
 }
 
 func noEnv(string) string { return "" }

@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/breakwater-otel/breakwater/integration/harness"
-	"github.com/breakwater-otel/breakwater/internal/topics"
 )
 
 // LedgerRate is how many lines a second the agents of RunLedger read: a busy host, whose batches of 200 ms have 1,000 records.
@@ -175,12 +174,8 @@ func (l *lane) start(ctx context.Context, dir string, common map[string]string, 
 		return err
 	}
 	defer client.Close()
-	report, err := topics.Ensure(ctx, client, topics.Defaults(func(name string) string { return env[name] }))
-	if err != nil {
+	if err := makeTopics(ctx, client, func(name string) string { return env[name] }); err != nil {
 		return err
-	}
-	if problems := report.Problems(); len(problems) > 0 {
-		return fmt.Errorf("topics: %v", problems)
 	}
 	agent, consumer := []string{"configs/agent.yaml"}, []string{consumerConfig}
 	if l.host == "without" {

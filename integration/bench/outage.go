@@ -80,10 +80,8 @@ func (b *Backlog) Outage(ctx context.Context, dir string, v Variant, outage time
 			return r, fmt.Errorf("metrics while VictoriaLogs is away: %w\n%s", err, consumer.LogTail(20))
 		}
 		r.Late = max(r.Late, late)
-		select {
-		case <-ctx.Done():
-			return r, ctx.Err()
-		case <-time.After(sampleEvery - min(late, sampleEvery)):
+		if err := wait(ctx, sampleEvery-min(late, sampleEvery)); err != nil {
+			return r, err
 		}
 	}
 	start := time.Now()
