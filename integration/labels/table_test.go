@@ -52,6 +52,8 @@ func (v *variant) env() map[string]string {
 		"KAFKA_LOGS_TOPIC":    v.name + "-logs",
 		"KAFKA_METRICS_TOPIC": v.name + "-metrics",
 		"KAFKA_GROUP_ID":      v.name,
+		// The processes' own metrics pass by the same processors: always, and not only in a test that takes long enough.
+		"METRICS_INTERVAL": "1s",
 	}
 }
 
@@ -77,6 +79,9 @@ func (v *variant) start(t *testing.T) {
 			"VICTORIAMETRICS_ENDPOINT": v.metrics.URL(),
 			"EXPONENTIAL_ENDPOINT":     v.byOTLP.URL(),
 			"LABEL_PROCESSORS":         v.processors,
+			// Of the consumer's own metrics, and of nothing else.
+			"SITE_NAME":  "central",
+			"DEPLOY_ENV": "operations",
 		}),
 	})
 	none := map[string]string{"LOG_INCLUDE": filepath.Join(t.TempDir(), "*.log")}
