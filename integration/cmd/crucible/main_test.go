@@ -195,6 +195,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 			waitFor(ctx, t, lines, func(line string) bool { return reached(line, dir) })
 			spaces := namespaces(t, ours(t, dir))
 			require.NotEmpty(t, spaces)
+			hold(t, spaces)
 
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 			begin := time.Now()
@@ -212,8 +213,8 @@ func TestInterruptLeavesNothing(t *testing.T) {
 			assert.Empty(t, left, "files")
 			assert.Empty(t, ours(t, dir), "processes")
 			assert.Empty(t, mounts(t, dir), "mounts")
-			for space := range namespaces(t, everyone(t)) {
-				assert.NotContains(t, spaces, space, "namespaces")
+			for space, link := range namespaces(t, everyone(t)) {
+				assert.NotContains(t, spaces, space, "namespace of %s", link)
 			}
 		})
 	}
@@ -264,22 +265,36 @@ func ours(t *testing.T, dir string) []string {
 	return found
 }
 
-// namespaces returns the network namespaces of all threads of processes, but that of this one.
-func namespaces(t *testing.T, processes []string) map[string]bool {
+// namespaces returns the network namespaces of all threads of processes, but that of this one, and a link to each.
+func namespaces(t *testing.T, processes []string) map[string]string {
 	t.Helper()
 	own, err := os.Readlink("/proc/self/ns/net")
 	require.NoError(t, err)
-	found := map[string]bool{}
+	found := map[string]string{}
 	for _, process := range processes {
 		links, err := filepath.Glob(process + "/task/*/ns/net")
 		require.NoError(t, err)
 		for _, link := range links {
 			if target, err := os.Readlink(link); err == nil && target != own {
-				found[target] = true
+				found[target] = link
 			}
 		}
 	}
 	return found
+}
+
+// hold keeps namespaces until the end of the test, also when no process is in them any more: the kernel gives the number
+// of one that is gone to the next one, which may be that of another test.
+func hold(t *testing.T, spaces map[string]string) {
+	t.Helper()
+	for space, link := range spaces {
+		file, err := os.Open(link)
+		if err != nil { // its thread has ended since
+			delete(spaces, space)
+			continue
+		}
+		t.Cleanup(func() { assert.NoError(t, file.Close()) })
+	}
 }
 
 // mounts returns the lines of the mount tables of all processes that have a directory in them.
