@@ -221,6 +221,41 @@ func TestAPausedPartitionGoesOnWhenThereIsRoom(t *testing.T) {
 	next.waitTaken(t, "logs", 0, 0, 5000)
 }
 
+// TestADeliveryOfTheWholeRoomStopsNoOther has one delivery that is stuck with all of max_in_flight_bytes, before the
+// other partition has anything.
+func TestADeliveryOfTheWholeRoomStopsNoOther(t *testing.T) {
+	k := newKafka(t, 2, "logs")
+	release := make(chan struct{})
+	next := &sink{answer: func(ctx context.Context, g got) error {
+		if g.partition == "0" {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	}}
+	config := k.config("logs")
+	config.MaxInFlightBytes = 200_000
+	config.Merge.MaxMessageBytes = 100
+	r := start(t, config, next, nil)
+	k.produce(t, &kgo.Record{Topic: "logs", Partition: 0, Value: []byte(messageAt("logs", 0, 0) + strings.Repeat(" ", 200_000))})
+	require.Eventually(t, func() bool { return r.delivering.Load() > config.MaxInFlightBytes }, waitFor, tick)
+	k.text(t, "logs", 0, 1, 100)
+	k.text(t, "logs", 1, 0, 500)
+	next.waitTaken(t, "logs", 1, 0, 500)
+	k.text(t, "logs", 1, 500, 5000)
+	next.waitTaken(t, "logs", 1, 500, 5000)
+	assert.Less(t, r.bytes.Load(), 2*config.MaxInFlightBytes)
+	assert.Zero(t, next.counts()[messageAt("logs", 0, 1)])
+	close(release)
+	next.waitTaken(t, "logs", 0, 1, 100)
+	require.Eventually(t, func() bool { return r.bytes.Load() == 0 }, waitFor, tick)
+	for message, count := range next.counts() {
+		assert.Equal(t, 1, count, message)
+	}
+}
+
 // TestThePipelineTakesAFewDeliveriesAtATime holds what is in the pipeline to its part of
 // max_in_flight_bytes, beside one delivery of each partition, and that one that is stuck
 // there holds neither its partition nor others.

@@ -17,6 +17,10 @@ import (
 // partition, to fetch and decompress it again, so it is worth a little patience.
 const holdTimeout = 100 * time.Millisecond
 
+// starveTimeout is how long a partition that has nothing waits for room that others do
+// not make. Then it has a delivery all the same: what is stuck must stop no other.
+const starveTimeout = 2 * time.Second
+
 // poll is the one goroutine that fetches, and that moves partitions. Rebalances wait
 // while it does, so records never reach a session that they are not for.
 func (r *kafkaReceiver) poll(ctx context.Context) {
@@ -100,16 +104,21 @@ func (r *kafkaReceiver) share() int64 {
 	return r.config.MaxInFlightBytes / int64(max(len(r.partitions()), 1))
 }
 
-// pollSize is how many records there is room for.
+// pollSize is how many records there is room for, or for a partition that starves.
 func (r *kafkaReceiver) pollSize() int {
 	room := r.config.MaxInFlightBytes - r.bytes.Load()
+	if r.starving {
+		room = max(room, r.share()/2)
+	}
 	return int(max(1, min(room/r.averageBytes, 1<<20)))
 }
 
 // crowded reports whether to wait with polling, and for how long at most. When that
 // goes on, those with more than their share are to be paused if others have little: what
-// is stuck must not keep the room of all.
+// is stuck must not keep the room of all. When it still goes on, those that have nothing
+// need no room: what is being delivered cannot be given back, and may be all there is.
 func (r *kafkaReceiver) crowded(now time.Time) (time.Duration, bool) {
+	r.starving = false
 	if r.bytes.Load() < r.config.MaxInFlightBytes {
 		r.crowdedSince = time.Time{}
 		return 0, false
@@ -117,7 +126,7 @@ func (r *kafkaReceiver) crowded(now time.Time) (time.Duration, bool) {
 	if r.crowdedSince.IsZero() {
 		r.crowdedSince = now
 	}
-	share, hungry := r.share(), false
+	share, hungry, empty := r.share(), false, false
 	var over []*session
 	for _, s := range r.partitions() {
 		s.mu.Lock()
@@ -127,19 +136,26 @@ func (r *kafkaReceiver) crowded(now time.Time) (time.Duration, bool) {
 			return 0, false
 		}
 		switch {
-		case s.paused || !s.placed:
+		case s.paused || !s.placed || s.needsMore():
 		case s.bytes > share:
 			over = append(over, s)
 		case s.bytes <= share/2:
 			hungry = true
+			empty = empty || s.bytes == 0
 		}
 		s.mu.Unlock()
 	}
-	if len(over) == 0 || !hungry {
+	switch {
+	case len(over) > 0 && hungry:
+		if left := r.crowdedSince.Add(holdTimeout).Sub(now); left > 0 {
+			return left, true
+		}
+	case empty:
+		left := r.crowdedSince.Add(starveTimeout).Sub(now)
+		r.starving = left <= 0
+		return left, !r.starving
+	default:
 		return time.Minute, true // nobody would gain by a pause
-	}
-	if left := r.crowdedSince.Add(holdTimeout).Sub(now); left > 0 {
-		return left, true
 	}
 	for _, s := range over {
 		s.mu.Lock()

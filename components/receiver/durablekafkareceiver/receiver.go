@@ -73,6 +73,7 @@ type kafkaReceiver struct {
 	// These belong to the poll loop.
 	nextDue          time.Time
 	crowdedSince     time.Time // since when there is no room to poll
+	starving         bool      // polls all the same, for partitions that have nothing
 	averageBytes     int64
 	topicErrorLogged map[string]time.Time
 	topicReadded     map[string]time.Time
