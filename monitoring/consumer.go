@@ -46,7 +46,7 @@ func consumer() Dashboard {
 				{
 					Title: "Rewinds", Kind: Graph, Unit: Count,
 					Means:   "How often a partition was read again from its committed offset, by cause, since the start of the consumer.",
-					Do:      "backend_restarted: it had forgotten its last seconds, and has got them again. Often: find out why it restarts.",
+					Do:      "backend_restarted: it had forgotten its last seconds, and has got them again. Often: find out why it restarts. backend_unseen: sent before it was known.",
 					Queries: []Query{{total(kafka+"rewinds_total", "", "group, cause"), "{{cause}} {{group}}"}},
 				},
 				{

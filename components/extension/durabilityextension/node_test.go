@@ -39,10 +39,12 @@ func TestSettledAfterTheWindow(t *testing.T) {
 
 	before := w.Stamp()
 	assert.Equal(t, durability.Pending, w.Judge(before, sec(0)), "nothing is known")
+	assert.False(t, before.Seen)
 	poll(1, 1.5)
 	assert.Equal(t, durability.Lost, w.Judge(before, sec(0)), "what was known before the first poll is nothing")
 
 	stamp := w.Stamp()
+	assert.True(t, stamp.Seen)
 	acked := sec(2)
 	for s := 2.0; s < 17; s++ {
 		poll(s, s+0.9)
@@ -168,6 +170,7 @@ func TestWatchOfSeveralNodes(t *testing.T) {
 	w.update()
 	half := w.Stamp()
 	assert.Equal(t, durability.Pending, w.Judge(half, sec(-60)), "b has not been seen")
+	assert.False(t, half.Seen)
 	b.observe(sec(0), sec(0), p.at(0))
 	w.update()
 	assert.Equal(t, durability.Lost, w.Judge(half, sec(-60)))

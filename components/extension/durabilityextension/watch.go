@@ -51,7 +51,8 @@ func (w *watch) update() {
 }
 
 func (w *watch) Stamp() durability.Stamp {
-	return durability.Stamp{Generation: w.current.Load().generation}
+	now := w.current.Load()
+	return durability.Stamp{Generation: now.generation, Seen: now.immediate || !now.horizon.IsZero()}
 }
 
 // Judge compares acked by its monotonic reading, which time.Now gave it.

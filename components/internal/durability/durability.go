@@ -15,6 +15,9 @@ import "time"
 type Stamp struct {
 	// Generation counts the epoch changes of all watched backends.
 	Generation uint64
+	// Seen says that every watched backend had been seen by then. If not, a verdict of Lost does not mean that one was
+	// restarted: it may be the process that took the data.
+	Seen bool
 }
 
 // Verdict is what is known of a delivery that was acknowledged.

@@ -209,6 +209,7 @@ type fakeWatch struct {
 	// settled is until when what was acknowledged is on disk, by generation.
 	settled map[uint64]time.Time
 	always  bool
+	unseen  bool // the backend has not been seen yet
 	events  []chan struct{}
 }
 
@@ -217,7 +218,7 @@ func (w *fakeWatch) Watch(...string) (durability.Watch, error) { return w, nil }
 func (w *fakeWatch) Stamp() durability.Stamp {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return durability.Stamp{Generation: w.generation}
+	return durability.Stamp{Generation: w.generation, Seen: !w.unseen}
 }
 
 func (w *fakeWatch) Judge(stamp durability.Stamp, acked time.Time) durability.Verdict {

@@ -273,7 +273,7 @@ func (s *session) restart(offset int64, m ledger.Metadata, singlesBelow int64) {
 	s.singlesBelow = singlesBelow
 	s.redeliveredBelow = max(end, s.redeliveredBelow)
 	s.committedEpoch = -1
-	s.lostVerdict = false
+	s.lostVerdict, s.restarted = false, false
 	s.begin(offset, m)
 	// Nothing starts before the group knows of it.
 	s.reserve, s.reserved = max(offset, singlesBelow), offset

@@ -315,9 +315,15 @@ func (s *session) move(now time.Time) bool {
 		moved = true
 	}
 	if s.lostVerdict && s.placed && !s.locating {
-		s.logger.Warn("A backend was restarted: what it may not have had on disk is delivered again",
-			zap.Int64("from_offset", s.ledger.Committable()), zap.Int64("to_offset", s.ledger.End()))
-		s.r.telemetry.ReceiverDurableKafkaRewinds.Add(s.ctx, 1, s.attributes.causes[causeBackendRestarted])
+		cause := causeBackendUnseen
+		from, to := zap.Int64("from_offset", s.ledger.Committable()), zap.Int64("to_offset", s.ledger.End())
+		if s.restarted {
+			cause = causeBackendRestarted
+			s.logger.Warn("A backend was restarted: what it may not have had on disk is delivered again", from, to)
+		} else {
+			s.logger.Info("A backend is seen for the first time: what was sent to it before is delivered again, as it may have been restarted since", from, to)
+		}
+		s.r.telemetry.ReceiverDurableKafkaRewinds.Add(s.ctx, 1, s.attributes.causes[cause])
 		s.rewind()
 		moved = true
 	}

@@ -264,3 +264,44 @@ func TestTelemetry(t *testing.T) {
 	equal("rewinds", 1)
 	equal("redelivered_messages", 5)
 }
+
+// rewinds returns how often partitions were read again, by cause.
+func (r *running) rewinds(t *testing.T) map[string]int64 {
+	t.Helper()
+	m, err := r.tel.GetMetric("otelcol_receiver_durable_kafka_rewinds")
+	if err != nil {
+		return nil
+	}
+	found := map[string]int64{}
+	for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+		cause, _ := p.Attributes.Value("cause")
+		found[cause.AsString()] += p.Value
+	}
+	return found
+}
+
+// TestABackendThatHasNotBeenSeenIsNoRestart has messages sent before anything is known of the backend: they are sent
+// again, and nobody is told of a restart.
+func TestABackendThatHasNotBeenSeenIsNoRestart(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	next, watch := &sink{}, &fakeWatch{unseen: true}
+	r := start(t, k.config("logs"), next, watch)
+	requireRewinds := func(want map[string]int64) {
+		t.Helper()
+		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, want, r.rewinds(t)) }, waitFor, tick)
+	}
+	k.text(t, "logs", 0, 0, 5)
+	next.waitTaken(t, "logs", 0, 0, 5)
+	watch.mu.Lock()
+	watch.unseen = false
+	watch.mu.Unlock()
+	watch.restart() // the first epoch
+	requireRewinds(map[string]int64{"backend_unseen": 1})
+	watch.settleTo(t, k, "logs", 0, 5)
+
+	k.text(t, "logs", 0, 5, 10)
+	next.waitTaken(t, "logs", 0, 5, 10)
+	watch.restart()
+	requireRewinds(map[string]int64{"backend_unseen": 1, "backend_restarted": 1})
+	watch.settleTo(t, k, "logs", 0, 10)
+}

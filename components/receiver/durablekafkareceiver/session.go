@@ -117,6 +117,8 @@ type session struct {
 	located *location
 	// lostVerdict says that a rewind is due.
 	lostVerdict bool
+	// restarted says that it is due to a restart, and not only to what was sent before every backend had been seen.
+	restarted bool
 	// until is the offset at which reading ends, or -1.
 	until    int64
 	finished bool // everything before until has been fetched
@@ -577,10 +579,19 @@ func (s *session) conclude(d *delivery, result result) {
 	default:
 		s.lastAttempt = result.at
 		s.ledger.Ack(d.entry, result.stamp, result.at)
-		if d.generation == s.generation && !s.closing && s.r.watch.Judge(result.stamp, result.at) == durability.Lost {
+		if d.generation == s.generation && !s.closing && s.judge(result.stamp, result.at) == durability.Lost {
 			s.lose() // the event came before the acknowledgement
 		}
 	}
+}
+
+// judge asks the backends for a verdict, and notes why it is Lost.
+func (s *session) judge(stamp durability.Stamp, acked time.Time) durability.Verdict {
+	verdict := s.r.watch.Judge(stamp, acked)
+	if verdict == durability.Lost && stamp.Seen {
+		s.restarted = true
+	}
+	return verdict
 }
 
 // lose has the poll loop rewind the partition. Nothing begins until it has.
@@ -598,7 +609,7 @@ func (s *session) review(now time.Time) {
 		return
 	}
 	acked := s.ledger.Acked()
-	lost := s.ledger.Review(s.r.watch.Judge)
+	lost := s.ledger.Review(s.judge)
 	if s.ledger.Acked() != acked {
 		s.progress()
 		s.schedule(now)
@@ -613,7 +624,7 @@ func (s *session) reviewLast() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.placed && !s.lostVerdict {
-		s.ledger.Review(s.r.watch.Judge)
+		s.ledger.Review(s.judge)
 		s.touched = true
 	}
 }
@@ -632,7 +643,7 @@ func (s *session) progress() {
 func (s *session) rewind() {
 	sent := s.ledger.End()
 	s.owed = s.ledger.Rewind()
-	s.lostVerdict = false
+	s.lostVerdict, s.restarted = false, false
 	s.redeliveredBelow = max(s.redeliveredBelow, sent)
 	s.singlesBelow = max(s.singlesBelow, sent)
 	s.redeliveredAt = s.lastAttempt.UnixMilli()

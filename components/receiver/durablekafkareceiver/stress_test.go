@@ -88,7 +88,7 @@ func (b *stressBackend) Watch(...string) (durability.Watch, error) { return b, n
 func (b *stressBackend) Stamp() durability.Stamp {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return durability.Stamp{Generation: b.seen}
+	return durability.Stamp{Generation: b.seen, Seen: true}
 }
 
 func (b *stressBackend) Judge(stamp durability.Stamp, acked time.Time) durability.Verdict {

@@ -15,6 +15,7 @@ import (
 // Causes; the values are those of the attribute `cause` in metadata.yaml.
 const (
 	causeBackendRestarted = "backend_restarted"
+	causeBackendUnseen    = "backend_unseen"
 	causeLogTruncated     = "log_truncated"
 	causeOffsetOutOfRange = "offset_out_of_range"
 	causeRetention        = "retention"
@@ -46,7 +47,7 @@ func newSessionAttributes(groupID string, tp topicPartition) sessionAttributes {
 	for _, kind := range []string{kindTransient, kindPermanent, kindUndecodable, kindDeadLetter} {
 		a.kinds[kind] = with(attribute.String("kind", kind))
 	}
-	for _, cause := range []string{causeBackendRestarted, causeLogTruncated, causeOffsetOutOfRange, causeRetention, causeTopicDeleted} {
+	for _, cause := range []string{causeBackendRestarted, causeBackendUnseen, causeLogTruncated, causeOffsetOutOfRange, causeRetention, causeTopicDeleted} {
 		a.causes[cause] = with(attribute.String("cause", cause))
 	}
 	return a
