@@ -1,6 +1,7 @@
 package durablekafkareceiver
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -304,4 +305,41 @@ func TestABackendThatHasNotBeenSeenIsNoRestart(t *testing.T) {
 	watch.restart()
 	requireRewinds(map[string]int64{"backend_unseen": 1, "backend_restarted": 1})
 	watch.settleTo(t, k, "logs", 0, 10)
+}
+
+// TestWhatNobodyHasTakenIsLag has a backend that takes the first of two messages: the second is late, although it has left
+// for the backend and Kafka has no more.
+func TestWhatNobodyHasTakenIsLag(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	release := make(chan struct{})
+	next := &sink{answer: func(ctx context.Context, g got) error {
+		if g.from > 0 {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	}}
+	config := k.config("logs")
+	config.Merge.Enabled = false
+	r := start(t, config, next, &fakeWatch{})
+	written := time.Now().Add(-time.Hour)
+	for i := range 2 {
+		k.produce(t, &kgo.Record{Topic: "logs", Value: []byte(messageAt("logs", 0, i)), Timestamp: written.Add(time.Duration(i) * time.Minute)})
+	}
+	require.Eventually(t, func() bool { return r.delivering.Load() > 0 && next.counts()[messageAt("logs", 0, 0)] == 1 }, waitFor, tick)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		lag, _ := r.value(t, "otelcol_receiver_durable_kafka_lag")
+		seconds, _ := r.value(t, "otelcol_receiver_durable_kafka_lag_seconds")
+		assert.EqualValues(c, 1, lag)
+		assert.InDelta(c, 59*60, seconds, 30)
+	}, waitFor, tick)
+	close(release)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		lag, _ := r.value(t, "otelcol_receiver_durable_kafka_lag")
+		seconds, _ := r.value(t, "otelcol_receiver_durable_kafka_lag_seconds")
+		assert.Zero(c, lag)
+		assert.Zero(c, seconds)
+	}, waitFor, tick)
 }

@@ -343,7 +343,7 @@ func (s *session) take(n int) *delivery {
 // open begins the delivery in the ledger, and asks for the commit that it needs.
 func (s *session) open(d *delivery) {
 	d.entry = s.ledger.Begin(max(d.from, s.ledger.End()), d.to)
-	d.entry.Merged = d.merged
+	d.entry.Merged, d.entry.Written = d.merged, d.records[0].Timestamp
 	if d.from < s.redeliveredBelow {
 		d.redelivered, d.marked = s.redeliveredAt, true
 	}

@@ -111,29 +111,28 @@ func (r *kafkaReceiver) observe() error {
 	return errors.Join(errs...)
 }
 
-// lag is how many offsets have not been handed on.
+// lag is how many offsets there are from the first one on that has not been delivered.
 func (s *session) lag() int64 {
 	end := s.highWatermark
 	if s.until >= 0 {
 		end = min(end, s.until)
 	}
-	begun := max(s.ledger.End(), s.ledger.Committable())
-	if len(s.ready) > 0 {
-		begun = s.ready[0].from // it waits for a commit, or for room
+	next := max(s.ledger.End(), s.ledger.Committable())
+	if e := s.ledger.Undelivered(); e != nil {
+		next = e.Range().From
 	}
-	return max(0, end-begun)
+	return max(0, end-next)
 }
 
-// lagSeconds is the age of the first message that has not been handed on.
+// lagSeconds is the age of the first message that has not been delivered.
 func (s *session) lagSeconds(now time.Time) float64 {
 	if !s.placed || s.lag() == 0 {
 		return 0
 	}
 	oldest := s.lastTimestamp // of a message just before it, if it has not been fetched
-	switch {
-	case len(s.ready) > 0:
-		oldest = s.ready[0].records[0].Timestamp
-	case s.queue.len() > 0:
+	if e := s.ledger.Undelivered(); e != nil {
+		oldest = e.Written
+	} else if s.queue.len() > 0 {
 		oldest = s.queue.at(0).Timestamp
 	}
 	if oldest.IsZero() {

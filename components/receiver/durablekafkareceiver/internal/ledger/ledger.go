@@ -39,6 +39,8 @@ type Entry struct {
 	// Merged is set by the caller when the entry is a request made of several
 	// messages, which has to be made again of the same ones.
 	Merged bool
+	// Written is set by the caller: when the first record of the entry was.
+	Written time.Time
 }
 
 // Range returns the offsets of the entry as they were given to Begin.
@@ -158,6 +160,19 @@ func (l *Ledger) Abandon(e *Entry) {
 	if l.leave(e) {
 		e.state = abandoned
 	}
+}
+
+// Undelivered returns the first entry that is not acknowledged, or nil.
+func (l *Ledger) Undelivered() *Entry {
+	if l.inFlight == 0 && l.acked == l.open.len() {
+		return nil
+	}
+	for _, e := range l.open.all() {
+		if e.state == inFlight || e.state == abandoned {
+			return e
+		}
+	}
+	return nil
 }
 
 // leave takes the entry out of flight, if it is in flight in this session.

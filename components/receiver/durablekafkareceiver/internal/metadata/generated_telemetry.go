@@ -266,13 +266,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverDurableKafkaLag, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_durable_kafka_lag",
-		metric.WithDescription("Offsets between the next one to be handed on and the end of the partition [Development]"),
+		metric.WithDescription("Offsets from the first one that has not been delivered to the end of the partition [Development]"),
 		metric.WithUnit("{messages}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverDurableKafkaLagSeconds, err = builder.meter.Float64ObservableGauge(
 		"otelcol_receiver_durable_kafka_lag_seconds",
-		metric.WithDescription("Age of the first message that has not been handed on; 0 when there is none [Development]"),
+		metric.WithDescription("Age of the first message that has not been delivered; 0 when there is none [Development]"),
 		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)

@@ -146,7 +146,7 @@ func AssertEqualReceiverDurableKafkaInFlightDeliveries(t *testing.T, tt *compone
 func AssertEqualReceiverDurableKafkaLag(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_durable_kafka_lag",
-		Description: "Offsets between the next one to be handed on and the end of the partition [Development]",
+		Description: "Offsets from the first one that has not been delivered to the end of the partition [Development]",
 		Unit:        "{messages}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -160,7 +160,7 @@ func AssertEqualReceiverDurableKafkaLag(t *testing.T, tt *componenttest.Telemetr
 func AssertEqualReceiverDurableKafkaLagSeconds(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_durable_kafka_lag_seconds",
-		Description: "Age of the first message that has not been handed on; 0 when there is none [Development]",
+		Description: "Age of the first message that has not been delivered; 0 when there is none [Development]",
 		Unit:        "s",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
