@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -218,6 +219,68 @@ func TestLinks(t *testing.T) {
 }
 
 // hasHeading reports whether a heading has the anchor that GitHub makes of it.
+// figures are the cells of the table in README that compares, and where its figures were measured: a row of a table, by what
+// it begins with, behind a line of the document.
+var figures = []struct{ row, ours, other, document, behind string }{
+	{"VictoriaLogs killed three times", "victorialogs-kill", "", "docs/crucible.md", "# Crucible"},
+	{"VictoriaLogs killed three times", "", "victorialogs-kill", "docs/crucible.md", "## upstream"},
+	{"VictoriaMetrics killed three times", "victoriametrics-kill", "", "docs/crucible.md", "# Crucible"},
+	{"VictoriaMetrics killed three times", "", "victoriametrics-kill", "docs/crucible.md", "## upstream"},
+	{"consumer: CPU a record, OTLP", "ours:", "rival:", "docs/benchmarks.md", "<!-- bench:compare begin -->"},
+	{"consumer: peak memory", "ours:", "rival:", "docs/benchmarks.md", "<!-- bench:compare begin -->"},
+	{"VictoriaLogs: CPU a row", "ours:", "rival:", "docs/benchmarks.md", "<!-- bench:compare begin -->"},
+	{"drain of a backlog", "ours:", "rival:", "docs/benchmarks.md", "<!-- bench:compare begin -->"},
+	{"consumer: CPU a record, Fluent Bit's JSON", "ours:", "rival:", "docs/benchmarks.md", "<!-- bench:fluentbit begin -->"},
+}
+
+// figure is a number as a cell has it, with its unit.
+var figure = regexp.MustCompile(`[0-9][0-9.,]*[0-9]?(?: (?:µs|MB|k records/s))?`)
+
+// TestFiguresOfREADME holds the figures of README to those of the documents that the benchmarks and the crucible write.
+func TestFiguresOfREADME(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(root(t), name))
+		require.NoError(t, err)
+		return string(text)
+	}
+	readme := read("README.md")
+	for _, f := range figures {
+		_, text, ok := strings.Cut(read(f.document), f.behind+"\n")
+		require.True(t, ok, "%s has no line %q", f.document, f.behind)
+		said := tableRow(readme, f.row)
+		require.NotNil(t, said, "README has no row %q", f.row)
+		for column, row := range map[int]string{1: f.ours, 2: f.other} {
+			if row == "" {
+				continue
+			}
+			measured := tableRow(text, row)
+			require.NotNil(t, measured, "%s has no row %q behind %q", f.document, row, f.behind)
+			numbers := figure.FindAllString(said[column], -1)
+			require.NotEmpty(t, numbers, "README has no figure for %q in column %d", f.row, column)
+			for _, number := range numbers {
+				found := slices.ContainsFunc(measured, func(cell string) bool {
+					return cell == number || strings.HasPrefix(cell, number+" ")
+				})
+				assert.True(t, found, "README has %s for %q; %s has %v", number, f.row, f.document, measured)
+			}
+		}
+	}
+}
+
+// tableRow returns the cells of the first row of a table whose first cell begins so.
+func tableRow(text, first string) []string {
+	for line := range strings.Lines(text) {
+		if cells, ok := strings.CutPrefix(line, "| "+first); ok {
+			all := strings.Split(strings.TrimSuffix(strings.TrimSpace(first+cells), "|"), "|")
+			for i := range all {
+				all[i] = strings.TrimSpace(all[i])
+			}
+			return all
+		}
+	}
+	return nil
+}
+
 func hasHeading(text, anchor string) bool {
 	for _, match := range heading.FindAllStringSubmatch(text, -1) {
 		var made strings.Builder
