@@ -158,15 +158,7 @@ func TestAPermanentErrorStopsItsPartitionOnly(t *testing.T) {
 func TestASlowPartitionStopsNoOther(t *testing.T) {
 	k := newKafka(t, 2, "logs")
 	release := make(chan struct{})
-	next := &sink{answer: func(ctx context.Context, g got) error {
-		if g.partition == "0" {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
-		}
-		return nil
-	}}
+	next := &sink{answer: stuckUntil(release, func(g got) bool { return g.partition == "0" })}
 	config := k.config("logs")
 	config.MaxInFlightBytes = 200_000
 	config.MaxPartitionFetchSize = 10_000
@@ -226,15 +218,7 @@ func TestAPausedPartitionGoesOnWhenThereIsRoom(t *testing.T) {
 func TestADeliveryOfTheWholeRoomStopsNoOther(t *testing.T) {
 	k := newKafka(t, 2, "logs")
 	release := make(chan struct{})
-	next := &sink{answer: func(ctx context.Context, g got) error {
-		if g.partition == "0" {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
-		}
-		return nil
-	}}
+	next := &sink{answer: stuckUntil(release, func(g got) bool { return g.partition == "0" })}
 	config := k.config("logs")
 	config.MaxInFlightBytes = 200_000
 	config.Merge.MaxMessageBytes = 100

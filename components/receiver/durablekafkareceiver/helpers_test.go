@@ -309,6 +309,19 @@ type sink struct {
 	answer func(context.Context, got) error
 }
 
+// stuckUntil returns an answer of a sink: requests of this kind wait for the release, or for the end of the attempt.
+func stuckUntil(release <-chan struct{}, kind func(got) bool) func(context.Context, got) error {
+	return func(ctx context.Context, g got) error {
+		if kind(g) {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	}
+}
+
 func (k *sink) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 func (k *sink) ConsumeLogs(ctx context.Context, logs plog.Logs) error {

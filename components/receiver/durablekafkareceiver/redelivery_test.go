@@ -175,16 +175,11 @@ func TestARewindWaitsForWhatIsOnItsWay(t *testing.T) {
 	release := make(chan struct{})
 	var inside, most atomic.Int32
 	var hold atomic.Bool
+	stuck := stuckUntil(release, func(g got) bool { return g.from >= 10 && hold.Load() })
 	next := &sink{answer: func(ctx context.Context, g got) error {
 		most.Store(max(most.Load(), inside.Add(1)))
 		defer inside.Add(-1)
-		if g.from >= 10 && hold.Load() {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
-		}
-		return nil
+		return stuck(ctx, g)
 	}}
 	config := k.config("logs")
 	config.Merge.MaxMessages = 10

@@ -1,7 +1,6 @@
 package durablekafkareceiver
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -312,15 +311,7 @@ func TestABackendThatHasNotBeenSeenIsNoRestart(t *testing.T) {
 func TestWhatNobodyHasTakenIsLag(t *testing.T) {
 	k := newKafka(t, 1, "logs")
 	release := make(chan struct{})
-	next := &sink{answer: func(ctx context.Context, g got) error {
-		if g.from > 0 {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
-		}
-		return nil
-	}}
+	next := &sink{answer: stuckUntil(release, func(g got) bool { return g.from > 0 })}
 	config := k.config("logs")
 	config.Merge.Enabled = false
 	r := start(t, config, next, &fakeWatch{})

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/breakwater-otel/breakwater/components/internal/deadletter"
+	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
 )
 
 // Causes; the values are those of the attribute `cause` in metadata.yaml.
@@ -112,26 +113,30 @@ func (r *kafkaReceiver) observe() error {
 }
 
 // lag is how many offsets there are from the first one on that has not been delivered.
-func (s *session) lag() int64 {
+func (s *session) lag() int64 { return s.lagFrom(s.ledger.Undelivered()) }
+
+// lagFrom is the lag with this first entry that has not been delivered, or none.
+func (s *session) lagFrom(first *ledger.Entry) int64 {
 	end := s.highWatermark
 	if s.until >= 0 {
 		end = min(end, s.until)
 	}
 	next := max(s.ledger.End(), s.ledger.Committable())
-	if e := s.ledger.Undelivered(); e != nil {
-		next = e.Range().From
+	if first != nil {
+		next = first.Range().From
 	}
 	return max(0, end-next)
 }
 
 // lagSeconds is the age of the first message that has not been delivered.
 func (s *session) lagSeconds(now time.Time) float64 {
-	if !s.placed || s.lag() == 0 {
+	first := s.ledger.Undelivered()
+	if !s.placed || s.lagFrom(first) == 0 {
 		return 0
 	}
 	oldest := s.lastTimestamp // of a message just before it, if it has not been fetched
-	if e := s.ledger.Undelivered(); e != nil {
-		oldest = e.Written
+	if first != nil {
+		oldest = first.Written
 	} else if s.queue.len() > 0 {
 		oldest = s.queue.at(0).Timestamp
 	}

@@ -164,9 +164,6 @@ func (l *Ledger) Abandon(e *Entry) {
 
 // Undelivered returns the first entry that is not acknowledged, or nil.
 func (l *Ledger) Undelivered() *Entry {
-	if l.inFlight == 0 && l.acked == l.open.len() {
-		return nil
-	}
 	for _, e := range l.open.all() {
 		if e.state == inFlight || e.state == abandoned {
 			return e
