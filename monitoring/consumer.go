@@ -25,7 +25,7 @@ func consumer() Dashboard {
 				},
 				{
 					Title: "Lag by partition", Kind: Graph, Unit: Count,
-					Means:   "Messages that have not been handed on, by partition.",
+					Means:   "Messages from the first one on that no backend has taken, by partition.",
 					Do:      "One partition alone: its consumer is stuck on a message (its log says on which), or one key has all the load.",
 					Queries: []Query{{highest(kafka+"lag", "", "group, topic, partition"), "{{topic}} {{partition}} {{group}}"}},
 				},

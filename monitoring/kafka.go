@@ -10,13 +10,13 @@ func kafka() Dashboard {
 			{Title: "Lag", Panels: []Panel{
 				{
 					Title: "Lag", Kind: Graph, Unit: Count,
-					Means:   "Messages that the consumers have not handed on to a backend, by group and topic.",
+					Means:   "Messages from the first one on that no backend has taken, by group and topic.",
 					Do:      "Growing: a backend is down or slow, or consumers are too few: as many as there are partitions have work.",
 					Queries: []Query{{total(lag, "", "group, topic"), "{{topic}} {{group}}"}},
 				},
 				{
 					Title: "Lag in seconds", Kind: Graph, Unit: Seconds,
-					Means:   "Age of the oldest message that has not been handed on, by group and topic.",
+					Means:   "Age of the oldest message that no backend has taken, by group and topic.",
 					Do:      "It climbs by a second each second while nothing is delivered. Compare with Retention.",
 					Queries: []Query{{highest(lag+"_seconds", "", "group, topic"), "{{topic}} {{group}}"}},
 				},

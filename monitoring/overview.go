@@ -20,7 +20,7 @@ func overview() Dashboard {
 				},
 				{
 					Title: "Oldest undelivered message", Kind: Number, Unit: Seconds, Warn: 300, Bad: 3600,
-					Means:   "Age of the oldest message in Kafka that the consumer has not handed on: how late what is delivered now is.",
+					Means:   "Age of the oldest message in Kafka that no backend has taken: how late what is delivered now is.",
 					Do:      "Growing: a backend is down or slow (Backends), or there are too few consumers (Consumer, Lag).",
 					Queries: []Query{{`max(otelcol_receiver_durable_kafka_lag_seconds)`, "age"}},
 				},
@@ -72,7 +72,7 @@ func overview() Dashboard {
 				},
 				{
 					Title: "Waiting in Kafka", Kind: Graph, Unit: Count,
-					Means:   "Messages that the consumers have not handed on, by topic. A message of an agent has many records.",
+					Means:   "Messages from the first one on that no backend has taken, by topic. A message of an agent has many records.",
 					Do:      "Growing: see Backends, then Consumer. Flat and not zero: a partition stands still (Consumer, Lag by partition).",
 					Queries: []Query{{total("otelcol_receiver_durable_kafka_lag", "", "group, topic"), "{{topic}} {{group}}"}},
 				},
