@@ -218,7 +218,6 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// hasHeading reports whether a heading has the anchor that GitHub makes of it.
 // figures are the cells of the table in README that compares, and where its figures were measured: a row of a table, by what
 // it begins with, behind a line of the document.
 var figures = []struct{ row, ours, other, document, behind string }{
@@ -281,6 +280,7 @@ func tableRow(text, first string) []string {
 	return nil
 }
 
+// hasHeading reports whether a heading has the anchor that GitHub makes of it.
 func hasHeading(text, anchor string) bool {
 	for _, match := range heading.FindAllStringSubmatch(text, -1) {
 		var made strings.Builder
