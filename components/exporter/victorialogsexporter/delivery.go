@@ -286,8 +286,12 @@ type maybeTakenError struct {
 func (e *maybeTakenError) Error() string { return e.err.Error() }
 func (e *maybeTakenError) Unwrap() error { return e.err }
 
-// errUnsettled is the error for a batch that VictoriaLogs does not show, or not whole, while it still may.
+// visibilityPoll is how often is looked for rows that may become visible: most are within a second.
+const visibilityPoll = time.Second
+
+// errUnsettled is the error for a batch that VictoriaLogs does not show, or not whole, while it still may for so long.
 func errUnsettled(wait time.Duration, present, rows int) error {
+	wait = min(wait, visibilityPoll)
 	err := fmt.Errorf("%d of %d rows of an earlier attempt are visible in VictoriaLogs; the others may become so", present, rows)
 	return exporterhelper.NewThrottleRetry(err, wait)
 }

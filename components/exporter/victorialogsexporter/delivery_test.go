@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,6 +210,19 @@ func TestRedeliveredAt(t *testing.T) {
 			assert.Len(t, server.received(), 1)
 		})
 	}
+}
+
+// TestRowsThatBecomeVisibleAreSoonFound holds that it is looked for them again long before their absence proves something.
+func TestRowsThatBecomeVisibleAreSoonFound(t *testing.T) {
+	server := startServer(t)
+	var asked atomic.Int32
+	server.answerQuery = func(w http.ResponseWriter, _ string) {
+		rowsPresent(w, min(int(asked.Add(1))-1, 1))
+	}
+	e, _ := startExporter(t, server, func(c *Config) { c.Idempotency.VisibilityDelay = time.Hour })
+	require.NoError(t, e.ConsumeLogs(redelivered("true"), messages("a")))
+	assert.Empty(t, server.received())
+	assert.EqualValues(t, 2, asked.Load())
 }
 
 // TestStoredQueueIsAskedAbout holds that a request from a queue on disk, which may have been under way when the process
