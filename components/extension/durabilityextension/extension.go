@@ -23,7 +23,8 @@ import (
 
 const (
 	// After a failed poll the next one follows soon, so that a restart is found, and
-	// deliveries are made again, soon.
+	// deliveries are made again, soon. Deliveries wait for a process that is too young to
+	// be known: it is asked again after minRetryDelay.
 	minRetryDelay = 200 * time.Millisecond
 	maxRetryDelay = time.Second
 	// startTimeout is how long Start waits for the first polls. A receiver that starts
@@ -199,14 +200,15 @@ func (e *durabilityExtension) run(ctx context.Context, p *poller, asked chan<- s
 			return
 		case <-timer.C:
 		}
-		known := e.poll(ctx, p)
+		answered, known := e.poll(ctx, p)
 		if first {
 			asked <- struct{}{}
 		}
-		delay := e.config.PollInterval
-		if known {
+		if answered {
 			retry = minRetryDelay
-		} else {
+		}
+		delay := e.config.PollInterval
+		if !known {
 			delay = min(retry, delay)
 			retry = min(2*retry, maxRetryDelay)
 		}
@@ -214,19 +216,23 @@ func (e *durabilityExtension) run(ctx context.Context, p *poller, asked chan<- s
 	}
 }
 
-// poll asks the node once, and reports whether its epoch is known.
-func (e *durabilityExtension) poll(ctx context.Context, p *poller) bool {
+// poll asks the node once, and reports whether it answered and whether its epoch is known.
+func (e *durabilityExtension) poll(ctx context.Context, p *poller) (answered, known bool) {
 	begin := time.Now()
 	s, err := p.ask(ctx)
 	end := time.Now()
 	if ctx.Err() != nil {
-		return false
+		return false, false
 	}
 	n := p.node
 	if err != nil {
 		e.countFailure(ctx, n, err)
+		e.mu.Lock()
+		n.started()
+		e.updateWatches(n)
+		e.mu.Unlock()
 		e.setUp(n, err)
-		return false
+		return false, false
 	}
 	e.setUp(n, nil)
 
@@ -234,13 +240,7 @@ func (e *durabilityExtension) poll(ctx context.Context, p *poller) bool {
 	before, window := n.last, n.window
 	found := n.observe(begin, end, s)
 	now := n.window
-	if found != tooYoung {
-		for _, w := range e.watches {
-			if slices.Contains(w.nodes, n) {
-				w.update()
-			}
-		}
-	}
+	e.updateWatches(n)
 	e.mu.Unlock()
 
 	e.report(ctx, n, found, before, s)
@@ -248,7 +248,16 @@ func (e *durabilityExtension) poll(ctx context.Context, p *poller) bool {
 		e.settings.Logger.Warn("the flush interval of the backend raises its flush window",
 			append(n.fields(), zap.Duration("flush_interval", s.flushInterval), zap.Duration("flush_window", now))...)
 	}
-	return found != tooYoung
+	return true, found != tooYoung
+}
+
+// updateWatches tells those that watch the node. The caller holds the mutex.
+func (e *durabilityExtension) updateWatches(n *node) {
+	for _, w := range e.watches {
+		if slices.Contains(w.nodes, n) {
+			w.update()
+		}
+	}
 }
 
 func (e *durabilityExtension) report(ctx context.Context, n *node, found finding, before, s sample) {

@@ -219,11 +219,34 @@ func TestAYoungProcessIsNotKnown(t *testing.T) {
 	r := start(t, single("victorialogs", f, nil), nil)
 	w := r.watch(t)
 	f.pollsAgain(t)
-	if generation := w.Stamp().Generation; time.Since(f.began) < minUptime {
-		assert.Zero(t, generation)
+	if stamp := w.Stamp(); time.Since(f.began) < minUptime {
+		assert.Zero(t, stamp.Generation)
+		assert.True(t, stamp.Starting)
 	}
 	eventually(t, func() bool { return w.Stamp().Generation == 1 }, "known")
 	assert.GreaterOrEqual(t, time.Since(f.began), minUptime)
+	assert.False(t, w.Stamp().Starting)
+}
+
+func TestANodeThatDoesNotAnswerIsNotStarting(t *testing.T) {
+	f := newFakeNode(t)
+	r := start(t, single("victorialogs", f, nil), nil)
+	w := r.watch(t)
+	events, cancel := w.Subscribe()
+	defer cancel()
+	eventually(t, func() bool {
+		f.set(func() { f.began = time.Now() })
+		return w.Stamp().Starting
+	}, "starting")
+	f.set(func() {
+		f.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	})
+	eventually(t, func() bool { return !w.Stamp().Starting }, "gone")
+	select {
+	case <-events:
+	default:
+		t.Fatal("subscribers are not told")
+	}
 }
 
 func TestNothingSettlesWhenABackendCannotBeAsked(t *testing.T) {

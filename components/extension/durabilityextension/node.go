@@ -35,6 +35,9 @@ const (
 	minUptime = 2 * time.Second
 	// uptimeTolerance is 1 s of rounding and what clocks differ by between two polls.
 	uptimeTolerance = 2 * time.Second
+	// maxStarting bounds how long a node counts as starting. One whose uptime never comes to minUptime has a metric that
+	// is wrong: nothing settles, and nobody is to wait for it.
+	maxStarting = 10 * time.Second
 )
 
 // outage is a time in which a node did not answer and may have stood still, its
@@ -71,6 +74,8 @@ type node struct {
 	window     time.Duration
 	outages    []outage
 	horizon    time.Time // what was acknowledged until then is settled
+	appeared   time.Time // begin of the first poll that found it too young; zero: the last one did not
+	starting   bool      // the last poll found it too young, as it should be at a start
 	up         bool
 	err        error // of the last poll
 }
@@ -82,8 +87,13 @@ func (n *node) flushes() bool { return n.minWindow > 0 }
 // observe takes a successful poll into account.
 func (n *node) observe(begin, end time.Time, s sample) finding {
 	if n.kind.victoria() && s.uptime < minUptime {
+		if n.appeared.IsZero() {
+			n.appeared = begin
+		}
+		n.starting = end.Sub(n.appeared) < maxStarting
 		return tooYoung
 	}
+	n.started()
 	found := sameEpoch
 	switch {
 	case n.generation == 0:
@@ -112,6 +122,9 @@ func (n *node) observe(begin, end time.Time, s sample) finding {
 	n.settle()
 	return found
 }
+
+// started says that the node is not too young, or that it cannot be said to be.
+func (n *node) started() { n.appeared, n.starting = time.Time{}, false }
 
 // settle moves the horizon: back from the begin of the last poll by the flush window,
 // in which the outages do not count.

@@ -96,11 +96,36 @@ func TestTwoProcessesOfOneSecond(t *testing.T) {
 	stamp := w.Stamp()
 	assert.Equal(t, tooYoung, n.observe(sec(0.4), sec(0.5), first.at(0.4)))
 	w.update()
-	assert.Equal(t, stamp, w.Stamp())
+	assert.Equal(t, stamp.Generation, w.Stamp().Generation)
 	// Acknowledged by the first one at 0.6, which then was killed.
 	assert.Equal(t, firstEpoch, n.observe(sec(4), sec(4.1), second.at(4)))
 	w.update()
 	assert.Equal(t, durability.Lost, w.Judge(stamp, sec(0.6)))
+}
+
+// What a process takes while it is too young to be known will have to be delivered again, so it is said. A wrong metric
+// must not say it for ever.
+func TestANodeIsStarting(t *testing.T) {
+	n := newTestNode(VictoriaLogs, 15*time.Second)
+	w := &watch{nodes: []*node{n}}
+	starting := func(s float64, p process) bool {
+		n.observe(sec(s), sec(s), p.at(s))
+		w.update()
+		return w.Stamp().Starting
+	}
+	p := process{start: 1000, since: 0}
+	assert.True(t, starting(0.1, p))
+	assert.True(t, starting(1.9, p))
+	assert.False(t, starting(2.1, p), "known")
+	assert.True(t, starting(5, process{start: 1005, since: 4.5}), "restarted")
+	assert.EqualValues(t, 1, w.Stamp().Generation, "the process before it is the one that is known")
+
+	stuck := func(s float64) bool { return starting(s, process{start: 1005, since: s}) }
+	assert.True(t, stuck(14))
+	assert.False(t, stuck(15), "for 10 s, which no start takes")
+	assert.False(t, stuck(100))
+	assert.False(t, starting(101, process{start: 1005, since: 4.5}))
+	assert.True(t, starting(110, process{start: 1110, since: 109.5}), "another one")
 }
 
 // While a node does not answer it may stand still, and its flushes with it: only the

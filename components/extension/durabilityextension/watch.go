@@ -14,6 +14,7 @@ type view struct {
 	generation uint64
 	horizon    time.Time // zero: a node has not been seen yet
 	immediate  bool      // every node has the data on disk before it answers
+	starting   bool      // a node is too young to be known
 }
 
 // watch is the view over the nodes of some backends.
@@ -33,6 +34,7 @@ func (w *watch) update() {
 	for i, n := range w.nodes {
 		// A sum of counters that only grow: it differs when any of them does.
 		next.generation += n.generation
+		next.starting = next.starting || n.starting
 		if i == 0 || n.horizon.Before(next.horizon) {
 			next.horizon = n.horizon
 		}
@@ -52,7 +54,11 @@ func (w *watch) update() {
 
 func (w *watch) Stamp() durability.Stamp {
 	now := w.current.Load()
-	return durability.Stamp{Generation: now.generation, Seen: now.immediate || !now.horizon.IsZero()}
+	return durability.Stamp{
+		Generation: now.generation,
+		Seen:       now.immediate || !now.horizon.IsZero(),
+		Starting:   now.starting,
+	}
 }
 
 // Judge compares acked by its monotonic reading, which time.Now gave it.

@@ -18,6 +18,9 @@ type Stamp struct {
 	// Seen says that every watched backend had been seen by then. If not, a verdict of Lost does not mean that one was
 	// restarted: it may be the process that took the data.
 	Seen bool
+	// Starting says that a backend answers and is too young to be told from the process before it. The verdict of what is
+	// sent now will be Lost; in about two seconds it will be known.
+	Starting bool
 }
 
 // Verdict is what is known of a delivery that was acknowledged.

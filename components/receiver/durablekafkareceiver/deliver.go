@@ -54,6 +54,8 @@ type delivery struct {
 	generation int
 	// retry ends when the delivery is not to be tried again.
 	retry context.Context
+	// tried is when the last attempt ended, zero: there was none.
+	tried time.Time
 	// undecodable are the messages, by their place in records, that cannot be decoded,
 	// buried those of them that are dead letters already.
 	undecodable map[int]error
@@ -135,13 +137,15 @@ func (s *session) deliver(d *delivery) result {
 	config := &s.r.config.ErrorBackOff
 	interval := config.InitialInterval
 	for {
-		if !s.r.member(d.retry) {
+		stamp, ok := s.r.ready(d.retry)
+		if !ok {
 			return result{}
 		}
-		stamp := s.r.stamp()
+		s.attempting(d)
 		var tally accounts.Tally
 		handedOn, err := s.attempt(d, &tally)
 		now := time.Now()
+		d.tried = now
 		if s.ctx.Err() != nil {
 			// Exporters answer nil, too, when their context has ended.
 			return result{}
@@ -166,23 +170,36 @@ func (s *session) deliver(d *delivery) result {
 	}
 }
 
-// member waits until the group has lately heard of this member, and reports whether
-// that was before the context ended. One that the group cannot hear may have lost its
-// partitions without knowing, and would store beside their new owner what that one has
-// just found to be missing.
-func (r *kafkaReceiver) member(ctx context.Context) bool {
+// ready waits until an attempt at a delivery makes sense, and returns its stamp and
+// whether that was before the context ended.
+func (r *kafkaReceiver) ready(ctx context.Context) (durability.Stamp, bool) {
 	for ctx.Err() == nil {
-		heard := r.heardAt.Load()
-		if heard == 0 || time.Since(time.Unix(0, heard)) < r.config.SessionTimeout*2/3 {
-			return true
+		// What a backend takes that is starting would have to be delivered again.
+		if stamp := r.stamp(); !stamp.Starting && r.member() {
+			return stamp, true
 		}
-		sleep(ctx, memberPause)
+		sleep(ctx, readyPause)
 	}
-	return false
+	return durability.Stamp{}, false
 }
 
-// memberPause is how often a member that the group does not hear looks again.
-const memberPause = 100 * time.Millisecond
+// attempting notes that the delivery may be with a backend from now on.
+func (s *session) attempting(d *delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attempted = max(s.attempted, d.to)
+}
+
+// readyPause is how often is looked again whether an attempt makes sense.
+const readyPause = 100 * time.Millisecond
+
+// member reports whether the group has lately heard of this member. One that it cannot
+// hear may have lost its partitions without knowing, and would store beside their new
+// owner what that one has just found to be missing.
+func (r *kafkaReceiver) member() bool {
+	heard := r.heardAt.Load()
+	return heard == 0 || time.Since(time.Unix(0, heard)) < r.config.SessionTimeout*2/3
+}
 
 func jitter(interval time.Duration, factor float64) time.Duration {
 	return time.Duration(float64(interval) * (1 + factor*(2*rand.Float64()-1)))

@@ -210,7 +210,10 @@ type fakeWatch struct {
 	settled map[uint64]time.Time
 	always  bool
 	unseen  bool // the backend has not been seen yet
-	events  []chan struct{}
+	// starting says that what the backend takes now will be lost, stamps how often that was asked.
+	starting bool
+	stamps   int
+	events   []chan struct{}
 }
 
 func (w *fakeWatch) Watch(...string) (durability.Watch, error) { return w, nil }
@@ -218,7 +221,8 @@ func (w *fakeWatch) Watch(...string) (durability.Watch, error) { return w, nil }
 func (w *fakeWatch) Stamp() durability.Stamp {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return durability.Stamp{Generation: w.generation, Seen: !w.unseen}
+	w.stamps++
+	return durability.Stamp{Generation: w.generation, Seen: !w.unseen, Starting: w.starting}
 }
 
 func (w *fakeWatch) Judge(stamp durability.Stamp, acked time.Time) durability.Verdict {
@@ -281,10 +285,18 @@ func (w *fakeWatch) settleTo(t *testing.T, k *kafka, topic string, partition int
 	}, waitFor, 20*time.Millisecond)
 }
 
+// start has the backend start, which ends with restart.
+func (w *fakeWatch) start() {
+	w.mu.Lock()
+	w.starting, w.stamps = true, 0
+	w.mu.Unlock()
+}
+
 // restart loses what has been acknowledged and is not settled.
 func (w *fakeWatch) restart() {
 	w.mu.Lock()
 	w.generation++
+	w.starting = false
 	w.mu.Unlock()
 	w.tell()
 }

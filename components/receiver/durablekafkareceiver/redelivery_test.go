@@ -63,6 +63,57 @@ func TestAfterAKillTheSameRequestsAreMadeAndMarked(t *testing.T) {
 	r.stop(t)
 }
 
+// What a backend takes while it is starting would have to be delivered again, so it is
+// given nothing; and what it was not given is not marked.
+func TestAStartingBackendIsGivenNothing(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	next, watch := &sink{}, &fakeWatch{}
+	config := k.config("logs")
+	config.Merge.Enabled = false
+	start(t, config, next, watch)
+	k.text(t, "logs", 0, 0, 3)
+	next.waitTaken(t, "logs", 0, 0, 3)
+	watch.start()
+	k.text(t, "logs", 0, 3, 50)
+	require.Eventually(t, func() bool {
+		watch.mu.Lock()
+		defer watch.mu.Unlock()
+		return watch.stamps > 2*config.MaxConcurrentDeliveries
+	}, waitFor, tick, "a delivery waits")
+	require.Len(t, next.taken(), 3)
+
+	watch.restart()
+	watch.settleTo(t, k, "logs", 0, 50)
+	for message, count := range next.counts() {
+		want := 1
+		if slices.Contains([]string{messageAt("logs", 0, 0), messageAt("logs", 0, 1), messageAt("logs", 0, 2)}, message) {
+			want = 2
+		}
+		assert.Equal(t, want, count, message)
+	}
+	for _, g := range next.taken()[3:] {
+		assert.Equal(t, g.from < 3, g.redelivered, "%d", g.from)
+	}
+}
+
+// A delivery that waits for a backend that never starts does not keep a receiver from ending.
+func TestShutdownWhileABackendStarts(t *testing.T) {
+	k := newKafka(t, 1, "logs")
+	next, watch := &sink{}, &fakeWatch{}
+	watch.start()
+	r := start(t, k.config("logs"), next, watch)
+	k.text(t, "logs", 0, 0, 5)
+	require.Eventually(t, func() bool {
+		watch.mu.Lock()
+		defer watch.mu.Unlock()
+		return watch.stamps > 2
+	}, waitFor, tick, "a delivery waits")
+	r.stop(t)
+	assert.Empty(t, next.taken())
+	at, _ := k.commitOf(t, "logs", 0)
+	assert.LessOrEqual(t, at, int64(0))
+}
+
 func TestAfterAKillSinglesAreMarked(t *testing.T) {
 	k := newKafka(t, 1, "logs")
 	next, watch := &sink{}, &fakeWatch{}

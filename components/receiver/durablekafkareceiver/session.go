@@ -79,9 +79,12 @@ type session struct {
 	draining bool
 	// generation is that of the deliveries since the last rewind; ended ends the waits
 	// of their retries.
-	generation  int
-	retry       context.Context
-	endRetry    context.CancelFunc
+	generation int
+	retry      context.Context
+	endRetry   context.CancelFunc
+	// attempted is the offset below which a message may have been sent since the
+	// assignment, lastAttempt when the last attempt ended.
+	attempted   int64
 	lastAttempt time.Time
 
 	// want counts what has to be in a commit before something may start; done is how
@@ -554,7 +557,7 @@ func (s *session) noWorker(now time.Time) {
 	}
 	if s.draining {
 		s.draining = false
-		s.redeliveredAt = now.UnixMilli()
+		s.redeliveredAt = max(s.redeliveredAt, s.lastAttempt.UnixMilli())
 		s.schedule(now)
 	}
 }
@@ -569,15 +572,16 @@ func (s *session) conclude(d *delivery, result result) {
 		s.entries.deliver(d, result.dead)
 	}
 	d.records = nil
+	if d.tried.After(s.lastAttempt) {
+		s.lastAttempt = d.tried // it may have arrived, whatever came of it
+	}
 	switch {
 	case !result.delivered:
-		s.lastAttempt = time.Now() // it may have arrived
 		s.ledger.Abandon(d.entry)
 	case result.resolved:
 		s.ledger.Resolve(d.entry)
 		s.progress()
 	default:
-		s.lastAttempt = result.at
 		s.ledger.Ack(d.entry, result.stamp, result.at)
 		if d.generation == s.generation && !s.closing && s.judge(result.stamp, result.at) == durability.Lost {
 			s.lose() // the event came before the acknowledgement
@@ -644,9 +648,9 @@ func (s *session) rewind() {
 	sent := s.ledger.End()
 	s.owed = s.ledger.Rewind()
 	s.lostVerdict, s.restarted = false, false
-	s.redeliveredBelow = max(s.redeliveredBelow, sent)
+	s.redeliveredBelow = max(s.redeliveredBelow, s.attempted)
 	s.singlesBelow = max(s.singlesBelow, sent)
-	s.redeliveredAt = s.lastAttempt.UnixMilli()
+	s.redeliveredAt = max(s.redeliveredAt, s.lastAttempt.UnixMilli())
 	s.fetched = s.ledger.Committable()
 	s.finished = s.until >= 0 && s.fetched >= s.until
 	for n := len(s.epochs); n > 0 && s.epochs[n-1].from >= s.fetched; n-- {
