@@ -140,7 +140,7 @@ bench-e2e: build ## Benchmarks end to end: CPU, memory and drain of the consumer
 	$(BENCH_E2E) -suites compression,fluentbit,memory
 
 .PHONY: bench-outage
-bench-outage: build ## VictoriaLogs away for 10 minutes with 2 GB queued: memory of the consumer, and how fast it catches up
+bench-outage: build ## VictoriaLogs away for 10 minutes with 2 GB queued: memory of the consumer, and how fast it catches up; 12 minutes a run
 	$(BENCH_E2E) -suites outage -queued 2
 
 .PHONY: bench-ledger

@@ -111,16 +111,21 @@ func (b *Backlog) Close() error {
 	return b.kafka.Close()
 }
 
-// waitStored waits until VictoriaLogs has taken every record of the backlog. The offsets are no measure of it: ours are
-// committed when the rows are on disk. To ask costs VictoriaLogs CPU, so it is asked rarely, and for every variant.
+// waitStored waits until VictoriaLogs has taken every record of the backlog.
 func (b *Backlog) waitStored(ctx context.Context, logs *harness.VictoriaLogs) error {
+	return waitTaken(ctx, logs, b.Workload.Records())
+}
+
+// waitTaken waits until VictoriaLogs has taken so many records. The offsets are no measure of it: ours are committed when
+// the rows are on disk. To ask costs VictoriaLogs CPU, so it is asked rarely, and for every variant.
+func waitTaken(ctx context.Context, logs *harness.VictoriaLogs, records int) error {
 	return harness.Eventually(ctx, 100*time.Millisecond, func(ctx context.Context) error {
 		own, err := logs.Metrics(ctx)
 		if err != nil {
 			return err
 		}
-		if taken, all := int(own.Sum("vl_rows_ingested_total")), b.Workload.Records(); taken < all {
-			return fmt.Errorf("%d records of %d are stored", taken, all)
+		if taken := int(own.Sum("vl_rows_ingested_total")); taken < records {
+			return fmt.Errorf("%d records of %d are stored", taken, records)
 		}
 		return nil
 	})

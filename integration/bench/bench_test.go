@@ -113,12 +113,24 @@ func TestFluentBitTargets(t *testing.T) {
 }
 
 func TestOutageTargets(t *testing.T) {
-	undisturbed := Result{Records: 1000, Drain: time.Second}
-	var passed []bool
-	for _, target := range OutageTargets(OutageResult{Records: 1000, Drain: 1200 * time.Millisecond, PeakRSS: 290e6, Late: 11 * time.Second}, undisturbed) {
-		passed = append(passed, target.Passed())
+	round := func(drain time.Duration, peak int64, wait, late time.Duration) OutageResult {
+		return OutageResult{
+			Undisturbed: Result{Records: 1000, Drain: time.Second},
+			Records:     1000, Drain: drain, PeakRSS: peak, Wait: wait, Late: late,
+		}
 	}
-	assert.Equal(t, []bool{true, false, false}, passed)
+	verdicts := func(results ...OutageResult) (passed []bool) {
+		for _, target := range OutageTargets(results) {
+			passed = append(passed, target.Passed())
+		}
+		return passed
+	}
+	good := round(1050*time.Millisecond, 290e6, time.Second, time.Second)
+	slow := round(1200*time.Millisecond, 310e6, 11*time.Second, 12*time.Second)
+	assert.Equal(t, []bool{true, true, true, true}, verdicts(good))
+	assert.Equal(t, []bool{false, false, false, false}, verdicts(slow))
+	// One slow drain of three is the machine; one peak is not.
+	assert.Equal(t, []bool{false, false, true, false}, verdicts(good, slow, good))
 }
 
 // TestMessagesOfFluentBitHaveTheSameFields holds that the messages of one record are those of the rows, too.

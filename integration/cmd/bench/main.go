@@ -196,29 +196,27 @@ func (s settings) fluentBit(ctx context.Context, dir string) (string, []bench.Ta
 	return text + "\n" + bench.TargetTable(targets), targets, nil
 }
 
-// awayFor drains the queue without an outage, and then with one.
+// awayFor drains the queue without an outage and with one, in turn.
 func (s settings) awayFor(ctx context.Context, dir string) (_ string, _ []bench.Target, err error) {
 	if s.messages, err = s.queuedMessages(); err != nil {
 		return "", nil, err
 	}
-	s.runs = 1
 	backlog, about, err := s.backlog(ctx, dir)
 	if err != nil {
 		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, backlog.Close(), os.RemoveAll(dir+"/kafka")) }()
-	variant := bench.CompareVariants()[0]
-	undisturbed, err := backlog.Run(ctx, dir, variant)
-	if err != nil {
-		return "", nil, err
+	var results []bench.OutageResult
+	for round := range s.runs {
+		result, err := backlog.Outage(ctx, dir, bench.CompareVariants()[0], s.outage)
+		if err != nil {
+			return "", nil, err
+		}
+		results = append(results, result)
+		say("%2d/%d  %s", round+1, s.runs, result)
 	}
-	say("without an outage: %s", undisturbed)
-	result, err := backlog.Outage(ctx, dir, variant, s.outage)
-	if err != nil {
-		return "", nil, err
-	}
-	targets := bench.OutageTargets(result, undisturbed)
-	return about + result.String() + ".\n\n" + bench.TargetTable(targets), targets, nil
+	targets := bench.OutageTargets(results)
+	return about + fmt.Sprintf("VictoriaLogs away for %s.\n\n", s.outage) + bench.OutageTable(results) + "\n" + bench.TargetTable(targets), targets, nil
 }
 
 // queuedMessages is how many messages make -queued.
