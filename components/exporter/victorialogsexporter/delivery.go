@@ -81,6 +81,8 @@ const maxRemembered = 1 << 16
 type attempt struct {
 	// settled is when no row of an earlier attempt can turn up any more: until then its absence proves nothing.
 	settled time.Time
+	// looked says that it has been looked for rows before that.
+	looked bool
 	// since is when the first attempt was encoded, where that is known: rows without a time of their own have that one.
 	since time.Time
 	// compare says that rows may be there twice, so that their number proves nothing.
@@ -286,12 +288,15 @@ type maybeTakenError struct {
 func (e *maybeTakenError) Error() string { return e.err.Error() }
 func (e *maybeTakenError) Unwrap() error { return e.err }
 
-// visibilityPoll is how often is looked for rows that may become visible: most are within a second.
-const visibilityPoll = time.Second
+// firstLook is after how long it is looked once more for rows that may become visible: most are within a second. The next
+// time is when their absence proves something: looking more often would have the backoff grow beyond that.
+const firstLook = time.Second
 
 // errUnsettled is the error for a batch that VictoriaLogs does not show, or not whole, while it still may for so long.
-func errUnsettled(wait time.Duration, present, rows int) error {
-	wait = min(wait, visibilityPoll)
+func (a attempt) errUnsettled(wait time.Duration, present, rows int) error {
+	if !a.looked {
+		wait = min(wait, firstLook)
+	}
 	err := fmt.Errorf("%d of %d rows of an earlier attempt are visible in VictoriaLogs; the others may become so", present, rows)
 	return exporterhelper.NewThrottleRetry(err, wait)
 }

@@ -34,7 +34,11 @@ func (m *missingRows) rows() int { return m.lineRows + m.overRows }
 func (e *victoriaLogsExporter) verify(ctx context.Context, d *delivery, past attempt) (*missingRows, error) {
 	missing, result, err := e.ask(ctx, d, past)
 	e.countVerification(ctx, result)
-	if result == verificationFailed {
+	switch result {
+	case verificationUnsettled:
+		past.looked = true
+		e.memory.cache.Add(d.key, past)
+	case verificationFailed:
 		return nil, fmt.Errorf("cannot ask VictoriaLogs for the rows of an earlier attempt: %w", err)
 	}
 	return missing, err
@@ -52,7 +56,7 @@ func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, past attemp
 	}
 	wait := past.settled.Sub(asked)
 	if wait > 0 && visible < d.rows() {
-		return nil, verificationUnsettled, errUnsettled(wait, visible, d.rows())
+		return nil, verificationUnsettled, past.errUnsettled(wait, visible, d.rows())
 	}
 	if d.replayed != nil {
 		if filter, err = d.contentFilter(e.config.Idempotency.Field); err != nil {
@@ -78,7 +82,7 @@ func (e *victoriaLogsExporter) ask(ctx context.Context, d *delivery, past attemp
 	case d.replayed != nil && missing.rows() == d.rows():
 		return nil, verificationAbsent, nil // what is there is of others
 	case wait > 0:
-		return nil, verificationUnsettled, errUnsettled(wait, d.rows()-missing.rows(), d.rows())
+		return nil, verificationUnsettled, past.errUnsettled(wait, d.rows()-missing.rows(), d.rows())
 	}
 	return missing, verificationPartial, nil
 }
