@@ -138,10 +138,9 @@ func (s *session) deliver(d *delivery) result {
 	interval := config.InitialInterval
 	for {
 		stamp, ok := s.r.ready(d.retry)
-		if !ok {
+		if !ok || !s.attempting(d) {
 			return result{}
 		}
-		s.attempting(d)
 		var tally accounts.Tally
 		handedOn, err := s.attempt(d, &tally)
 		now := time.Now()
@@ -183,11 +182,16 @@ func (r *kafkaReceiver) ready(ctx context.Context) (durability.Stamp, bool) {
 	return durability.Stamp{}, false
 }
 
-// attempting notes that the delivery may be with a backend from now on.
-func (s *session) attempting(d *delivery) {
+// attempting notes that the delivery may be with a backend from now on. It returns false
+// after a rewind, which did not know of it: the delivery must not be attempted.
+func (s *session) attempting(d *delivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if d.generation != s.generation {
+		return false
+	}
 	s.attempted = max(s.attempted, d.to)
+	return true
 }
 
 // readyPause is how often is looked again whether an attempt makes sense.

@@ -14,6 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/breakwater-otel/breakwater/components/receiver/durablekafkareceiver/internal/ledger"
 )
 
 // bytesOf returns the requests by their first offset.
@@ -94,6 +97,21 @@ func TestAStartingBackendIsGivenNothing(t *testing.T) {
 	for _, g := range next.taken()[3:] {
 		assert.Equal(t, g.from < 3, g.redelivered, "%d", g.from)
 	}
+}
+
+// A rewind marks what has been attempted. What it has not marked must not be attempted after
+// it, or it would be there twice.
+func TestNothingIsAttemptedBehindTheBackOfARewind(t *testing.T) {
+	r := &kafkaReceiver{logger: zap.NewNop(), config: createDefaultConfig().(*Config)}
+	s := r.newSession(topicPartition{"logs", 0})
+	s.begin(0, ledger.Metadata{})
+	attempted := &delivery{entry: s.ledger.Begin(0, 10), from: 0, to: 10, generation: s.generation}
+	late := &delivery{entry: s.ledger.Begin(10, 20), from: 10, to: 20, generation: s.generation}
+	require.True(t, s.attempting(attempted))
+	s.rewind()
+	assert.False(t, s.attempting(late))
+	assert.EqualValues(t, 10, s.redeliveredBelow)
+	assert.EqualValues(t, 10, s.attempted)
 }
 
 // A delivery that waits for a backend that never starts does not keep a receiver from ending.
