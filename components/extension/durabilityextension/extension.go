@@ -228,7 +228,7 @@ func (e *durabilityExtension) poll(ctx context.Context, p *poller) (answered, kn
 	if err != nil {
 		e.countFailure(ctx, n, err)
 		e.mu.Lock()
-		n.started()
+		n.notStarting()
 		e.updateWatches(n)
 		e.mu.Unlock()
 		e.setUp(n, err)

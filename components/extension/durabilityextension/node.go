@@ -93,7 +93,7 @@ func (n *node) observe(begin, end time.Time, s sample) finding {
 		n.starting = end.Sub(n.appeared) < maxStarting
 		return tooYoung
 	}
-	n.started()
+	n.notStarting()
 	found := sameEpoch
 	switch {
 	case n.generation == 0:
@@ -123,8 +123,8 @@ func (n *node) observe(begin, end time.Time, s sample) finding {
 	return found
 }
 
-// started says that the node is not too young, or that it cannot be said to be.
-func (n *node) started() { n.appeared, n.starting = time.Time{}, false }
+// notStarting says that the node is not too young, or that it cannot be said to be.
+func (n *node) notStarting() { n.appeared, n.starting = time.Time{}, false }
 
 // settle moves the horizon: back from the begin of the last poll by the flush window,
 // in which the outages do not count.

@@ -68,7 +68,6 @@ type result struct {
 	// resolved says that it is settled with that, by what it is.
 	resolved bool
 	stamp    durability.Stamp
-	at       time.Time
 	// dead is how many records became dead letters behind the receiver.
 	dead uint64
 }
@@ -143,18 +142,17 @@ func (s *session) deliver(d *delivery) result {
 		}
 		var tally accounts.Tally
 		handedOn, err := s.attempt(d, &tally)
-		now := time.Now()
-		d.tried = now
+		d.tried = time.Now()
 		if s.ctx.Err() != nil {
 			// Exporters answer nil, too, when their context has ended.
 			return result{}
 		}
 		if err == nil {
 			s.delivered(d, handedOn)
-			return result{delivered: true, resolved: !handedOn || s.r.watch == nil, stamp: stamp, at: now, dead: tally.Dead()}
+			return result{delivered: true, resolved: !handedOn || s.r.watch == nil, stamp: stamp, dead: tally.Dead()}
 		}
 		kind := kindOf(err)
-		s.failed(d, kind, err, now)
+		s.failed(d, kind, err)
 		wait := interval
 		if kind != kindTransient {
 			// It will not succeed before somebody has changed something.
@@ -165,7 +163,7 @@ func (s *session) deliver(d *delivery) result {
 		}
 		interval = min(time.Duration(float64(interval)*config.Multiplier), config.MaxInterval)
 		// The failed attempt may have arrived all the same.
-		d.redelivered = now.UnixMilli()
+		d.redelivered = d.tried.UnixMilli()
 	}
 }
 
@@ -341,12 +339,12 @@ func (s *session) delivered(d *delivery, handedOn bool) {
 // logEvery is how often a partition tells of failures that go on.
 const logEvery = 30 * time.Second
 
-func (s *session) failed(d *delivery, kind string, err error, now time.Time) {
+func (s *session) failed(d *delivery, kind string, err error) {
 	s.r.telemetry.ReceiverDurableKafkaDeliveryErrors.Add(s.ctx, 1, s.attributes.kinds[kind])
 	s.mu.Lock()
-	log := now.Sub(s.failureLogged) >= logEvery
+	log := d.tried.Sub(s.failureLogged) >= logEvery
 	if log {
-		s.failureLogged = now
+		s.failureLogged = d.tried
 	}
 	s.mu.Unlock()
 	if !log {

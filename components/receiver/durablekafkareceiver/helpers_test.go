@@ -292,6 +292,16 @@ func (w *fakeWatch) start() {
 	w.mu.Unlock()
 }
 
+// waitAsked waits until more than n stamps have been asked for since the start.
+func (w *fakeWatch) waitAsked(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.stamps > n
+	}, waitFor, tick, "a delivery waits")
+}
+
 // restart loses what has been acknowledged and is not settled.
 func (w *fakeWatch) restart() {
 	w.mu.Lock()

@@ -78,21 +78,19 @@ func TestAStartingBackendIsGivenNothing(t *testing.T) {
 	next.waitTaken(t, "logs", 0, 0, 3)
 	watch.start()
 	k.text(t, "logs", 0, 3, 50)
-	require.Eventually(t, func() bool {
-		watch.mu.Lock()
-		defer watch.mu.Unlock()
-		return watch.stamps > 2*config.MaxConcurrentDeliveries
-	}, waitFor, tick, "a delivery waits")
+	watch.waitAsked(t, 2*config.MaxConcurrentDeliveries)
 	require.Len(t, next.taken(), 3)
 
 	watch.restart()
 	watch.settleTo(t, k, "logs", 0, 50)
-	for message, count := range next.counts() {
+	counts := next.counts()
+	assert.Len(t, counts, 50)
+	for offset := range 50 {
 		want := 1
-		if slices.Contains([]string{messageAt("logs", 0, 0), messageAt("logs", 0, 1), messageAt("logs", 0, 2)}, message) {
+		if offset < 3 {
 			want = 2
 		}
-		assert.Equal(t, want, count, message)
+		assert.Equal(t, want, counts[messageAt("logs", 0, offset)], "%d", offset)
 	}
 	for _, g := range next.taken()[3:] {
 		assert.Equal(t, g.from < 3, g.redelivered, "%d", g.from)
@@ -121,11 +119,7 @@ func TestShutdownWhileABackendStarts(t *testing.T) {
 	watch.start()
 	r := start(t, k.config("logs"), next, watch)
 	k.text(t, "logs", 0, 0, 5)
-	require.Eventually(t, func() bool {
-		watch.mu.Lock()
-		defer watch.mu.Unlock()
-		return watch.stamps > 2
-	}, waitFor, tick, "a delivery waits")
+	watch.waitAsked(t, 2)
 	r.stop(t)
 	assert.Empty(t, next.taken())
 	at, _ := k.commitOf(t, "logs", 0)

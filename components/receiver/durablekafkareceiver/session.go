@@ -582,8 +582,8 @@ func (s *session) conclude(d *delivery, result result) {
 		s.ledger.Resolve(d.entry)
 		s.progress()
 	default:
-		s.ledger.Ack(d.entry, result.stamp, result.at)
-		if d.generation == s.generation && !s.closing && s.judge(result.stamp, result.at) == durability.Lost {
+		s.ledger.Ack(d.entry, result.stamp, d.tried)
+		if d.generation == s.generation && !s.closing && s.judge(result.stamp, d.tried) == durability.Lost {
 			s.lose() // the event came before the acknowledgement
 		}
 	}
